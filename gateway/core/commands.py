@@ -26,7 +26,7 @@ class AdjustParameter:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
-    """The answer to a command: ``result`` is ``confirmed``, or ``blocked: …``, ``refused: …``, ``unknown: …`` with the reason."""
+    """The answer to a command: ``result`` is ``confirmed``, or ``blocked: …``, ``refused: …``, ``unknown: …`` and why."""
 
     id: str
     result: str

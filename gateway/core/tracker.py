@@ -1,0 +1,407 @@
+"""Every part's way from trigger to outcome, as a table: exactly one disposition for each, whatever comes in what order.
+
+Sans-I/O: facts go in with the time they were seen, effects come out. Parts are keyed by PartId, never by count or timing.
+A frame is bound to a part only if exactly one group of parts and one frame lie within ± window of each other; anything else
+in the window ends as NOT_INSPECTED. Nothing here knows pixels, sockets or clocks.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Literal
+
+from gateway.core.frame import FrameStamp
+from gateway.core.handshake import SLOTS, Outcome
+from gateway.core.inspection import Inspection
+from gateway.core.part import Part, Trigger, View, encoder_delta, next_part_id, part_id_distance
+from gateway.core.verdict import Verdict, not_inspected
+
+MAX_GAP = 1024
+"""A jump of the PartId beyond this is no gap but another counter: the PLC was restarted."""
+MAX_OPEN = 4096
+KEEP_FRAMES = 64
+
+
+class State(Enum):
+    """Where a part stands."""
+
+    WAITING = "waiting for its frames"
+    INSPECTING = "being inspected"
+    JUDGED = "has its one disposition"
+    CLOSED = "left the line"
+
+
+class Event(Enum):
+    """What can happen to a part."""
+
+    BOUND = "all frames are bound"
+    INSPECTED = "the inspection came back"
+    FAULT = "no evidence can come any more"
+    OUTCOME = "the reject station reported"
+    LEAVE = "no outcome will come"
+
+
+class Action(Enum):
+    """What a transition does."""
+
+    INSPECT = "send the pictures to the engine"
+    JUDGE = "give the verdict of the inspection"
+    REJECT = "give NOT_INSPECTED"
+    CLOSE = "record the outcome"
+    REJECT_AND_CLOSE = "record NOT_INSPECTED without a token, then the outcome"
+    IGNORE = "too late to matter"
+
+
+#: The whole behaviour: (state, event) → (next state, action). What is not listed is impossible and is ignored.
+TABLE: dict[tuple[State, Event], tuple[State, Action]] = {
+    (State.WAITING, Event.BOUND): (State.INSPECTING, Action.INSPECT),
+    (State.WAITING, Event.FAULT): (State.JUDGED, Action.REJECT),
+    (State.WAITING, Event.OUTCOME): (State.CLOSED, Action.REJECT_AND_CLOSE),
+    (State.WAITING, Event.LEAVE): (State.CLOSED, Action.REJECT_AND_CLOSE),
+    (State.INSPECTING, Event.INSPECTED): (State.JUDGED, Action.JUDGE),
+    (State.INSPECTING, Event.FAULT): (State.JUDGED, Action.REJECT),
+    (State.INSPECTING, Event.OUTCOME): (State.CLOSED, Action.REJECT_AND_CLOSE),
+    (State.INSPECTING, Event.LEAVE): (State.CLOSED, Action.REJECT_AND_CLOSE),
+    (State.JUDGED, Event.OUTCOME): (State.CLOSED, Action.CLOSE),
+    (State.JUDGED, Event.LEAVE): (State.CLOSED, Action.CLOSE),
+    (State.JUDGED, Event.INSPECTED): (State.JUDGED, Action.IGNORE),
+    (State.JUDGED, Event.FAULT): (State.JUDGED, Action.IGNORE),
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Inspect:
+    """Effect: infer these frames (one a view, in the order of the part's views) for this part."""
+
+    part: Part
+    stamps: tuple[FrameStamp, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Judge:
+    """Effect: this inspection is the part's evidence; the caller judges it and issues the token."""
+
+    part: Part
+    stamps: tuple[FrameStamp, ...]
+    inspection: Inspection
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reject:
+    """Effect: NOT_INSPECTED for this part; ``send`` is False when no token may be sent any more (record only)."""
+
+    part: Part
+    stamps: tuple[FrameStamp, ...]
+    verdict: Verdict
+    send: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Closed:
+    """Effect: the part left the line with this outcome, None when it was lost."""
+
+    part_id: int
+    outcome: Outcome | None
+
+
+Effect = Inspect | Judge | Reject | Closed
+
+
+@dataclass(slots=True)
+class _Entry:
+    part: Part
+    known_place: bool
+    state: State = State.WAITING
+    stamps: dict[View, FrameStamp] = field(default_factory=dict)
+    bound_ns: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrackerConfig:
+    """``window`` in encoder counts, or ns when binding by time; less than half the least part spacing."""
+
+    cameras: tuple[tuple[str, int], ...]
+    """(camera, offset from photo-eye to exposure, in the window's unit), all of them required."""
+    positions: int = 1
+    """Parts in one picture (consecutive PartIds triggered at one encoder value)."""
+    by: Literal["encoder", "time"] = "encoder"
+    window: int
+    deadline_ns: int
+    """From trigger seen and all frames available to the token's acknowledgement."""
+    frame_wait_ns: int
+    """How long after the trigger a frame may come."""
+    outcome_wait_ns: int = 120_000_000_000
+
+
+class Tracker:
+    """The line's parts in flight. All times are monotonic ns given by the caller."""
+
+    def __init__(self, config: TrackerConfig) -> None:
+        """Start without a baseline: nothing is admitted before :meth:`baseline`."""
+        self._config = config
+        self._parts: dict[int, _Entry] = {}
+        self._frames: dict[str, deque[tuple[FrameStamp, bool]]] = {
+            camera: deque(maxlen=KEEP_FRAMES) for camera, _ in config.cameras
+        }
+        self._head: int | None = None
+        self.missed_triggers = 0
+        self.orphan_frames = 0
+        self.conflicts = 0
+
+    @property
+    def open_parts(self) -> int:
+        """Return how many parts wait for frames or for their inspection."""
+        return sum(1 for e in self._parts.values() if e.state in (State.WAITING, State.INSPECTING))
+
+    def baseline(self, head: int, now_ns: int) -> list[Effect]:
+        """Take ``head`` as seen after a (re)connect: parts up to it get no token; those missed are recorded."""
+        effects: list[Effect] = []
+        if self._head is not None and head and part_id_distance(self._head, head) <= MAX_GAP:
+            while self._head != head:
+                self._head = next_part_id(self._head)
+                entry = self._admit(self._head, None, 0, now_ns, effects)
+                if entry is not None:
+                    self._fire(entry, Event.LEAVE, effects, "passed the photo-eye while the link was down")
+        self._head = head
+        return effects
+
+    def poll(self, head: int, ring: Sequence[tuple[int, int]], now_ns: int) -> list[Effect]:
+        """Take the trigger head and the 8 ring entries (PartId, Encoder) as read from the PLC; admit what is new.
+
+        Raises LookupError when the head jumped too far to be a gap: the caller treats the PLC as restarted.
+        """
+        if self._head is None:
+            raise RuntimeError("poll before baseline")
+        if head == self._head:
+            return []
+        if head == 0 or part_id_distance(self._head, head) > MAX_GAP:
+            raise LookupError(f"PartId jumped from {self._head} to {head}")
+        effects: list[Effect] = []
+        while self._head != head:
+            self._head = next_part_id(self._head)
+            ring_id, encoder = ring[self._head % SLOTS]
+            known = ring_id == self._head
+            entry = self._admit(self._head, encoder if known else None, encoder, now_ns, effects)
+            if entry is None:
+                continue
+            if not known:
+                self.missed_triggers += 1
+                self._fire(entry, Event.FAULT, effects, "its trigger was overwritten before it was read")
+                continue
+            self._check_spacing(entry, effects)
+            self._bind_waiting_frames(entry, effects)
+        return effects
+
+    def frame(self, stamp: FrameStamp, now_ns: int) -> list[Effect]:
+        """Take a frame that became available; bind it if that is unambiguous."""
+        effects: list[Effect] = []
+        if stamp.camera not in self._frames:
+            raise KeyError(f"unknown camera {stamp.camera}")
+        self._drop_old_frames(stamp.camera, now_ns)
+        self._place(stamp, effects)
+        return effects
+
+    def inspected(self, inspection: Inspection, now_ns: int) -> list[Effect]:
+        """Take the engine's answer; one that comes after the part's disposition changes nothing."""
+        entry = self._parts.get(inspection.part_id)
+        effects: list[Effect] = []
+        if entry is not None:
+            if now_ns > entry.part.due_mono_ns:
+                self._fire(entry, Event.FAULT, effects, "the inspection ended after the deadline")
+            else:
+                self._fire(entry, Event.INSPECTED, effects, inspection=inspection)
+        return effects
+
+    def outcomes(self, ring: Iterable[tuple[int, int]]) -> list[Effect]:
+        """Take the outcome ring (PartId, Outcome); close the parts it names."""
+        effects: list[Effect] = []
+        for part_id, code in ring:
+            entry = self._parts.get(part_id)
+            if entry is not None and code in _OUTCOMES:
+                self._fire(entry, Event.OUTCOME, effects, "reached the reject station without a verdict", outcome=Outcome(code))
+        return effects
+
+    def tick(self, now_ns: int) -> list[Effect]:
+        """Let time pass: parts beyond their deadline become NOT_INSPECTED, judged ones without an outcome are closed."""
+        effects: list[Effect] = []
+        for entry in list(self._parts.values()):
+            age = now_ns - entry.part.trigger.t_mono_ns
+            if entry.state in (State.WAITING, State.INSPECTING):
+                if now_ns > entry.part.due_mono_ns:
+                    late = "no frame came" if entry.state is State.WAITING else "the inspection is late"
+                    self._fire(entry, Event.FAULT, effects, late)
+            elif age > self._config.outcome_wait_ns:
+                self._fire(entry, Event.LEAVE, effects)
+        return effects
+
+    def fault(self, part_id: int, reason: str) -> list[Effect]:
+        """Say that no evidence can come for this part any more."""
+        entry = self._parts.get(part_id)
+        effects: list[Effect] = []
+        if entry is not None:
+            self._fire(entry, Event.FAULT, effects, reason)
+        return effects
+
+    def void(self, reason: str) -> list[Effect]:
+        """Drop all parts in flight: another owner, a restarted PLC or the end of the process. No token is sent."""
+        effects: list[Effect] = []
+        for entry in list(self._parts.values()):
+            self._fire(entry, Event.LEAVE, effects, reason)
+        for frames in self._frames.values():
+            frames.clear()
+        self._head = None
+        return effects
+
+    # -- the table at work ------------------------------------------------------------------------------------------
+
+    def _fire(
+        self,
+        entry: _Entry,
+        event: Event,
+        effects: list[Effect],
+        reason: str = "",
+        *,
+        inspection: Inspection | None = None,
+        outcome: Outcome | None = None,
+    ) -> None:
+        step = TABLE.get((entry.state, event))
+        if step is None:
+            return
+        entry.state, action = step
+        part = entry.part
+        stamps = tuple(entry.stamps[v] for v in part.views if v in entry.stamps)
+        if action is Action.INSPECT:
+            effects.append(Inspect(part=part, stamps=stamps))
+        elif action is Action.JUDGE and inspection is not None:
+            effects.append(Judge(part=part, stamps=stamps, inspection=inspection))
+        elif action is Action.REJECT:
+            effects.append(Reject(part=part, stamps=stamps, verdict=not_inspected(part.part_id, reason), send=True))
+        elif action is Action.REJECT_AND_CLOSE:
+            effects.append(Reject(part=part, stamps=stamps, verdict=not_inspected(part.part_id, reason), send=False))
+        if entry.state is State.CLOSED:
+            del self._parts[part.part_id]
+            effects.append(Closed(part_id=part.part_id, outcome=outcome))
+
+    def _admit(self, part_id: int, encoder: int | None, fallback: int, now_ns: int, effects: list[Effect]) -> _Entry | None:
+        if part_id in self._parts:
+            return None
+        if len(self._parts) >= MAX_OPEN:
+            self._fire(next(iter(self._parts.values())), Event.LEAVE, effects, "too many parts in flight")
+        place = fallback if encoder is None else encoder
+        position = self._position(place) if encoder is not None else 0
+        views = tuple(View(camera=c, offset=o, position=position) for c, o in self._config.cameras)
+        due = now_ns + self._config.frame_wait_ns + self._config.deadline_ns
+        trigger = Trigger(part_id=part_id, encoder=place, t_mono_ns=now_ns)
+        entry = _Entry(
+            part=Part(part_id=part_id, trigger=trigger, views=views, due_mono_ns=due), known_place=encoder is not None
+        )
+        self._parts[part_id] = entry
+        return entry
+
+    def _position(self, encoder: int) -> int:
+        same = [e for e in self._parts.values() if e.known_place and e.part.trigger.encoder == encoder]
+        return len(same)
+
+    # -- binding ------------------------------------------------------------------------------------------------------
+
+    def _distance(self, entry: _Entry, view: View, stamp: FrameStamp) -> int:
+        if self._config.by == "time":
+            return abs(stamp.t_exposed_ns - entry.part.trigger.t_mono_ns - view.offset)
+        if stamp.encoder is None:
+            return 1 << 62
+        return abs(encoder_delta(stamp.encoder, entry.part.trigger.encoder + view.offset))
+
+    def _near(self, stamp: FrameStamp) -> list[_Entry]:
+        """Return every part (judged ones too) within the window of the frame."""
+        return [
+            e
+            for e in self._parts.values()
+            if e.known_place
+            for v in e.part.views
+            if v.camera == stamp.camera and self._distance(e, v, stamp) <= self._config.window
+        ]
+
+    def _same_group(self, entries: list[_Entry]) -> bool:
+        return len({e.part.trigger.encoder for e in entries}) == 1 and len(entries) == self._config.positions
+
+    def _check_spacing(self, entry: _Entry, effects: list[Effect]) -> None:
+        """Two photo-eye edges closer than the window: a bounce or two parts at once; neither can be told apart."""
+        if self._config.by == "time":
+            return
+        mine = entry.part.trigger.encoder
+        close = [
+            e
+            for e in self._parts.values()
+            if e is not entry and e.known_place and abs(encoder_delta(mine, e.part.trigger.encoder)) <= self._config.window
+        ]
+        if self._config.positions > 1:
+            close = [e for e in close if e.part.trigger.encoder != mine]
+        if close or entry.part.views[0].position >= self._config.positions:
+            self.conflicts += 1
+            for e in (*close, entry):
+                self._fire(e, Event.FAULT, effects, "two triggers within the binding window")
+
+    def _place(self, stamp: FrameStamp, effects: list[Effect]) -> None:
+        near = self._near(stamp)
+        frames = self._frames[stamp.camera]
+        rivals = [f for f, _ in frames if self._frame_distance(f, stamp) <= self._config.window]
+        if not near or (len(near) < self._config.positions and not rivals):
+            frames.append((stamp, False))
+            return
+        frames.append((stamp, True))
+        taken = any(v.camera == stamp.camera and v in e.stamps for e in near for v in e.part.views)
+        if not self._same_group(near) or taken or rivals:
+            self.conflicts += 1
+            for e in near:
+                self._fire(e, Event.FAULT, effects, "more than one part or frame within the binding window")
+            return
+        for e in near:
+            self._bind(e, stamp, effects)
+
+    def _bind_waiting_frames(self, entry: _Entry, effects: list[Effect]) -> None:
+        for camera, frames in self._frames.items():
+            view = next(v for v in entry.part.views if v.camera == camera)
+            near = [(f, used) for f, used in frames if self._distance(entry, view, f) <= self._config.window]
+            if not near:
+                continue
+            if len(near) > 1 or near[0][1]:
+                self.conflicts += 1
+                group = {id(e): e for f, _ in near for e in self._near(f)}
+                for e in group.values():
+                    self._fire(e, Event.FAULT, effects, "more than one part or frame within the binding window")
+                continue
+            frames.remove(near[0])
+            self._place(near[0][0], effects)
+
+    def _frame_distance(self, a: FrameStamp, b: FrameStamp) -> int:
+        if self._config.by == "time":
+            return abs(a.t_exposed_ns - b.t_exposed_ns)
+        if a.encoder is None or b.encoder is None:
+            return 1 << 62
+        return abs(encoder_delta(a.encoder, b.encoder))
+
+    def _bind(self, entry: _Entry, stamp: FrameStamp, effects: list[Effect]) -> None:
+        if entry.state is not State.WAITING:
+            return
+        view = next(v for v in entry.part.views if v.camera == stamp.camera)
+        entry.stamps[view] = stamp
+        entry.bound_ns = max(entry.bound_ns, stamp.t_available_ns)
+        if len(entry.stamps) == len(entry.part.views):
+            part = entry.part
+            due = max(part.trigger.t_mono_ns, entry.bound_ns) + self._config.deadline_ns
+            entry.part = Part(
+                part_id=part.part_id, trigger=part.trigger, views=part.views, due_mono_ns=due, context=part.context
+            )
+            self._fire(entry, Event.BOUND, effects)
+
+    def _drop_old_frames(self, camera: str, now_ns: int) -> None:
+        frames = self._frames[camera]
+        while frames and now_ns - frames[0][0].t_available_ns > self._config.frame_wait_ns + self._config.deadline_ns:
+            _, used = frames.popleft()
+            self.orphan_frames += not used
+
+
+_OUTCOMES = frozenset(o.value for o in Outcome if o is not Outcome.NONE)
