@@ -1,0 +1,233 @@
+"""The PLC's program: part tracking, token latching, the reject gate, ownership and adjustments; one call a scan.
+
+It is the other half of the handshake, written from its description and from nothing of the gateway, so that the two check
+each other. It sees only its inputs and its memory: no socket, no clock, no truth about the parts. Whatever serves the
+memory to clients must not let a request run during a scan.
+
+Fail-safe rules that stand here and nowhere else: the gate is closed unless a part with a latched PASS is in front of it and
+no part without one is; a token is latched only under the granted epoch of an owner whose heart beats, for a part that is
+being tracked; after a start nothing passes until the belt has moved on by the distance from the camera to the gate.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Protocol
+
+from gateway.core.tags import TagMap
+from simulators.plant import PlcEvent, PlcInputs, PlcOutputs
+from simulators.plc_adjust import AdjustService
+from simulators.plc_memory import Analog, BlockMemory
+from simulators.plc_owner import Ownership
+from simulators.plc_tracking import Decision, ShiftRegister, counts_between
+
+TRIGGER_ENABLE = 0x0001
+ADJUST_PERMIT = 0x0100
+SENTINEL_REAL = 123.456
+SENTINEL_DWORD = 0x12345678
+HEARTBEAT_MS = 100
+PASSED = 1
+REJECTED = 2
+
+
+class InterfaceMap(Protocol):
+    """What the program needs of a loaded map."""
+
+    @property
+    def map(self) -> TagMap:
+        """Return the layout of both blocks."""
+        ...
+
+    @property
+    def checksum(self) -> int:
+        """Return the InterfaceChecksum that the program carries as a constant."""
+        ...
+
+
+class PlcLogic:
+    """The program and its memory: ``up`` (plc->gw) and ``down`` (gw->plc), which a protocol server shares."""
+
+    def __init__(
+        self,
+        loaded_map: InterfaceMap,
+        *,
+        camera_to_gate: int,
+        gate_window: int,
+        params: Mapping[str, float] | None = None,
+        retentive: bool = False,
+        last_part_id: int = 0,
+    ) -> None:
+        """Power up; the first scan is a first scan.
+
+        ``camera_to_gate``: encoder counts from the photo-eye, which triggers the camera, to the gate. ``gate_window``: the
+        gate is set that many counts before a part arrives and held as many after; it should exceed the counts of one scan
+        and must stay below half the part spacing, or neighbours close the gate to one another. ``params``: set-points at
+        power-up by tag name (default: the middle of the tag's range). ``retentive``: PartId goes on counting after a
+        restart; otherwise it begins again after ``last_part_id``.
+        """
+        if not 0 < gate_window <= camera_to_gate:
+            raise ValueError(f"gate_window {gate_window} must be in 1 … camera_to_gate {camera_to_gate}")
+        tag_map = loaded_map.map
+        self._up = BlockMemory(tag_map.up, tag_map.order)
+        self._down = BlockMemory(tag_map.down, tag_map.order)
+        self.up: bytearray = self._up.data
+        """Bytes of the plc->gw block, written by the scan alone."""
+        self.down: bytearray = self._down.data
+        """Bytes of the gw->plc block, written by clients, cleared at a (re)start."""
+        self.running = True
+        """False while the CPU is in STOP."""
+        self._checksum = loaded_map.checksum
+        self._camera_to_gate = camera_to_gate
+        self._retentive = retentive
+        self._power_up_part_id = last_part_id
+        self._part_id = last_part_id
+        self._tracking = ShiftRegister(self._down, camera_to_gate=camera_to_gate, gate_window=gate_window)
+        self._owner = Ownership(self._up, self._down)
+        self._adjust = AdjustService(tag_map, self._up, self._down, params or {})
+        self._process = {
+            tag.name: Analog(self._up.cell(tag.name), tag.scale)
+            for tag in tag_map.process_tags()
+            if tag.role != "param" and tag.count == 0 and not tag.fields
+        }
+        self._triggers = self._up.ring("ring.trigger")
+        self._outcomes = self._up.ring("ring.outcome")
+        self._head = self._up.role("part.id")
+        self._head_encoder = self._up.role("part.encoder")
+        self._control = self._up.role("control")
+        self._heartbeat = self._up.role("plc.heartbeat")
+        self._beats = 0
+        self._beat_ms = 0.0
+        self._first_scan = True
+        self._started_at = 0
+        self._rejecting = True
+        self._gate_open = False
+        self._events: list[PlcEvent] = []
+        self._load_start_values()
+
+    def stop(self) -> None:
+        """Put the CPU in STOP: no scan runs, outputs fall to their safe state, the memory stays readable, the belt coasts."""
+        self.running = False
+        self._gate_open = False
+
+    def run(self) -> None:
+        """Put the CPU in RUN; from STOP that is a warm restart."""
+        if not self.running:
+            self.restart()
+
+    def restart(self) -> None:
+        """Restart the CPU (power loss, new program): memory takes its start values, the next scan is a first scan."""
+        self.running = True
+        self._first_scan = True
+        self._gate_open = False
+        self._load_start_values()
+
+    def scan(self, inputs: PlcInputs) -> PlcOutputs:
+        """Execute one cycle: inputs → program → memory and outputs.
+
+        In STOP nothing is executed; edges of the photo-eye are lost, as on the machine.
+        """
+        if not self.running:
+            return PlcOutputs(gate_open=False, params=self._adjust.values())
+        self._events = []
+        if self._first_scan:
+            self._start(inputs)
+        self._beat(inputs.now_ms)
+        owner = self._owner.scan(inputs.now_ms)
+        if owner:
+            self._event("owner", inputs, detail=owner)
+        if owner == "granted":
+            self._adjust.baseline()
+        for encoder in inputs.latches:
+            self._assign(encoder, inputs)
+        if self._owner.alive:
+            for part in self._tracking.latch_tokens(self._owner.epoch):
+                self._event("latched", inputs, part.part_id, part.encoder, verdict=part.verdict)
+        self._move_gate(inputs)
+        for name, value in inputs.process.items():
+            if name in self._process:
+                self._process[name].set(value)
+        answer = self._adjust.scan(permit=inputs.permit)
+        if answer:
+            self._event("adjusted", inputs, detail=answer)
+        self._control.set(TRIGGER_ENABLE | (ADJUST_PERMIT if inputs.permit else 0))
+        return PlcOutputs(gate_open=self._gate_open, params=self._adjust.values(), events=tuple(self._events))
+
+    def _load_start_values(self) -> None:
+        """Forget every part and the owner; show layout and byte order, so that no client ever reads a block without them."""
+        self._up.clear()
+        self._down.clear()
+        self._tracking.clear()
+        self._owner.reset()
+        self._adjust.reset()
+        if not self._retentive:
+            self._part_id = self._power_up_part_id
+        self._head.set(self._part_id)
+        self._up.role("interface.checksum").set(self._checksum)
+        self._up.role("sentinel.real").set(SENTINEL_REAL)
+        self._up.role("sentinel.dword").set(SENTINEL_DWORD)
+
+    def _start(self, inputs: PlcInputs) -> None:
+        """Do what only a first scan can do: take the belt's position, from which on nothing passes for a while."""
+        self._first_scan = False
+        self._beat_ms = inputs.now_ms
+        self._started_at = inputs.encoder
+        self._rejecting = True
+        self._event("restarted", inputs)
+
+    def _beat(self, now_ms: float) -> None:
+        """Count PlcHeartbeat up for every 100 ms gone by."""
+        steps = int((now_ms - self._beat_ms) // HEARTBEAT_MS)
+        if steps > 0:
+            self._beat_ms += steps * HEARTBEAT_MS
+            self._beats = (self._beats + steps) & 0xFFFF
+        self._heartbeat.set(self._beats)
+
+    def _assign(self, encoder: int, inputs: PlcInputs) -> None:
+        """Make a part of a photo-eye edge: payload first, PartId last, in the ring and in the head."""
+        self._part_id = 1 if self._part_id >= 0xFFFFFFFF else self._part_id + 1
+        slot = self._triggers[self._part_id % len(self._triggers)]
+        slot["Encoder"].set(encoder)
+        slot["PartId"].set(self._part_id)
+        self._head_encoder.set(encoder)
+        self._head.set(self._part_id)
+        self._tracking.admit(self._part_id, encoder)
+        self._event("assigned", inputs, self._part_id, encoder)
+
+    def _move_gate(self, inputs: PlcInputs) -> None:
+        """Report the parts that have arrived since the last scan, as the gate stood then; set the gate for what comes."""
+        if self._rejecting and counts_between(self._started_at, inputs.encoder) >= self._camera_to_gate:
+            self._rejecting = False
+        for part in self._tracking.arrived(inputs.encoder):
+            slot = self._outcomes[part.part_id % len(self._outcomes)]
+            slot["Outcome"].set(PASSED if self._gate_open else REJECTED)
+            slot["PartId"].set(part.part_id)
+            detail = "" if not self._rejecting else "belt not yet cleared after start"
+            self._event(
+                "decided", inputs, part.part_id, part.encoder, verdict=part.verdict, passed=self._gate_open, detail=detail
+            )
+        decision = self._tracking.at_gate(inputs.encoder)
+        self._gate_open = decision is Decision.OPEN and not self._rejecting
+
+    def _event(
+        self,
+        kind: str,
+        inputs: PlcInputs,
+        part_id: int = 0,
+        encoder: int = 0,
+        *,
+        verdict: str = "",
+        passed: bool = False,
+        detail: str = "",
+    ) -> None:
+        self._events.append(
+            PlcEvent(
+                kind=kind,  # type: ignore[arg-type]
+                now_ms=inputs.now_ms,
+                part_id=part_id,
+                encoder=encoder,
+                epoch=self._owner.epoch,
+                verdict=verdict,
+                passed=passed,
+                detail=detail,
+            )
+        )

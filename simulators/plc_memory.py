@@ -1,0 +1,152 @@
+"""The PLC's two blocks as bytes, and typed cells in them.
+
+Stands here because the simulated PLC must lay out its own memory: were it to share the gateway's codec, a mistake in byte
+order would be made twice and cancel itself. It knows the map's layout and no protocol: S7 serves these bytes as they stand,
+Modbus serves each two of them, high byte first, as one register. What a cell means is the program's affair.
+"""
+
+from __future__ import annotations
+
+import math
+import struct
+
+from gateway.core.tags import Block, Scalar, Scale, Tag, WordOrder
+
+_FORMATS = {
+    "Byte": "B",
+    "USInt": "B",
+    "SInt": "b",
+    "Word": "H",
+    "UInt": "H",
+    "Int": "h",
+    "DWord": "I",
+    "UDInt": "I",
+    "DInt": "i",
+    "Real": "f",
+    "LWord": "Q",
+    "ULInt": "Q",
+    "LInt": "q",
+    "LReal": "d",
+}
+
+
+def arrange(raw: bytes, order: WordOrder) -> bytes:
+    """Return the big-endian bytes ``raw`` of one value in the given order of words and bytes; its own inverse.
+
+    CDAB reverses the words of a value, BADC the bytes in each word, DCBA both. One byte alone has no order, and a value of
+    one register stays high byte first, as the Modbus specification (4.2, data encoding) says of every register.
+    """
+    if len(raw) < 4 or order == "ABCD":
+        return raw
+    words = [raw[i : i + 2] for i in range(0, len(raw), 2)]
+    if order in ("CDAB", "DCBA"):
+        words.reverse()
+    if order in ("BADC", "DCBA"):
+        words = [word[::-1] for word in words]
+    return b"".join(words)
+
+
+class Cell:
+    """One elementary value in a block, read and written in place."""
+
+    __slots__ = ("_bit", "_data", "_offset", "_order", "_packing")
+
+    def __init__(self, data: bytearray, datatype: str, offset: int, bit: int, order: WordOrder) -> None:
+        """Bind the place to the bytes ``data`` of its block; KeyError for a type that the PLC does not know."""
+        self._data = data
+        self._offset = offset
+        self._bit = bit if datatype == "Bool" else -1
+        self._packing = struct.Struct(">" + ("B" if datatype == "Bool" else _FORMATS[datatype]))
+        self._order: WordOrder = order if self._packing.size >= 4 else "ABCD"
+
+    @property
+    def is_real(self) -> bool:
+        """Return whether the cell holds a floating-point number."""
+        return self._packing.format[-1] in "fd"
+
+    def limits(self) -> tuple[int, int]:
+        """Return the least and the greatest value that an integer or Bool cell can hold."""
+        if self._bit >= 0:
+            return (0, 1)
+        bits = 8 * self._packing.size
+        return (-(1 << (bits - 1)), (1 << (bits - 1)) - 1) if self._packing.format[-1].islower() else (0, (1 << bits) - 1)
+
+    def get(self) -> Scalar:
+        """Return the value."""
+        if self._bit >= 0:
+            return bool(self._data[self._offset] >> self._bit & 1)
+        value: int | float
+        if self._order == "ABCD":
+            (value,) = self._packing.unpack_from(self._data, self._offset)
+        else:
+            raw = bytes(self._data[self._offset : self._offset + self._packing.size])
+            (value,) = self._packing.unpack(arrange(raw, self._order))
+        return value
+
+    def integer(self) -> int:
+        """Return the value of an integer cell."""
+        return int(self.get())
+
+    def set(self, value: Scalar) -> None:
+        """Write the value; struct.error if it does not fit the type."""
+        if self._bit >= 0:
+            mask = 1 << self._bit
+            self._data[self._offset] = self._data[self._offset] & ~mask | (mask if value else 0)
+        elif self._order == "ABCD":
+            self._packing.pack_into(self._data, self._offset, value)
+        else:
+            end = self._offset + self._packing.size
+            self._data[self._offset : end] = arrange(self._packing.pack(value), self._order)
+
+
+class BlockMemory:
+    """One block: its bytes, and its cells by dotted name (``Tokens[3].PartId``)."""
+
+    def __init__(self, block: Block, order: WordOrder) -> None:
+        """Start with zeros; ``data`` is never replaced or resized, so that a protocol server may share it."""
+        self.data = bytearray(block.size)
+        self.tags: dict[str, Tag] = {tag.role: tag for tag in block.tags if tag.role not in ("", "param", "process")}
+        self._cells = {
+            leaf.name: Cell(self.data, leaf.datatype, leaf.offset, leaf.bit, order)
+            for tag in block.tags
+            for leaf in tag.leaves()
+        }
+
+    def cell(self, name: str) -> Cell:
+        """Return the cell of that dotted name; KeyError if the map has none."""
+        return self._cells[name]
+
+    def role(self, role: str) -> Cell:
+        """Return the cell of the scalar tag that plays ``role``; KeyError if the map has none."""
+        return self._cells[self.tags[role].name]
+
+    def ring(self, role: str) -> list[dict[str, Cell]]:
+        """Return the slots of the ring that plays ``role``, each as cells by field name."""
+        tag = self.tags[role]
+        return [{f.name: self._cells[f"{tag.name}[{i}].{f.name}"] for f in tag.fields} for i in range(tag.count)]
+
+    def clear(self) -> None:
+        """Set every byte to 0."""
+        self.data[:] = bytes(len(self.data))
+
+
+class Analog:
+    """A process value or set-point in engineering units, stored as the raw value of its tag."""
+
+    __slots__ = ("_cell", "_scale")
+
+    def __init__(self, cell: Cell, scale: Scale | None) -> None:
+        """Bind a cell and its linear scaling, if any."""
+        self._cell = cell
+        self._scale = scale
+
+    def set(self, value: float) -> None:
+        """Store ``value`` (engineering units); an integer tag takes the nearest raw value that its type can hold."""
+        if self._scale is not None:
+            (raw_low, raw_high), (low, high) = self._scale.raw, self._scale.eng
+            value = raw_low + (value - low) * (raw_high - raw_low) / (high - low)
+        if self._cell.is_real:
+            self._cell.set(value)
+            return
+        least, greatest = self._cell.limits()
+        self._cell.set(min(max(round(value), least), greatest) if math.isfinite(value) else 0)

@@ -1,0 +1,137 @@
+"""The PLC's shift register: parts between photo-eye and gate, the verdict tokens latched for them, and the gate's rule.
+
+Stands apart because escapes are made or prevented here. It knows encoder counts, tokens and the granted epoch; it does not
+know who the owner is, nor how the gate is driven, nor whether a part is good.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass
+from enum import Enum
+
+from simulators.plc_memory import BlockMemory
+
+#: Words of the token's Verdict; 0 and 16#FFFF never mean anything.
+VERDICTS = {0xA55A: "PASS", 0x5AA5: "FAIL", 0x3CC3: "NOT_INSPECTED"}
+
+
+def counts_between(earlier: int, later: int) -> int:
+    """Return the signed encoder counts from ``earlier`` to ``later`` on the 32-bit circle."""
+    counts = (later - earlier) & 0xFFFFFFFF
+    return counts - 0x100000000 if counts & 0x80000000 else counts
+
+
+def expected_check(part_id: int, verdict: int, epoch: int) -> int:
+    """Return the ⊕ of the 16-bit words of PartId, Verdict and OwnerEpoch."""
+    check = verdict
+    for value in (part_id, epoch):
+        check ^= value >> 16 & 0xFFFF
+        check ^= value & 0xFFFF
+    return check
+
+
+class Decision(Enum):
+    """What the parts in front of the gate ask of it."""
+
+    NOBODY = "nobody"
+    OPEN = "open"
+    CLOSED = "closed"
+
+
+@dataclass(slots=True)
+class TrackedPart:
+    """One part under way, with its latched verdict ("" = none)."""
+
+    part_id: int
+    encoder: int
+    """Encoder at the photo-eye."""
+    verdict: str = ""
+    gate_set: bool = False
+    """The part has entered its gate window: its verdict is final."""
+    opens: bool = False
+    """The gate is to be open for it."""
+    arrived: bool = False
+
+
+class ShiftRegister:
+    """The parts under way in the order of the belt; as many as there are."""
+
+    def __init__(self, down: BlockMemory, *, camera_to_gate: int, gate_window: int) -> None:
+        """Take the block with the token ring and the geometry in encoder counts."""
+        self._slots = down.ring("ring.token")
+        self._camera_to_gate = camera_to_gate
+        self._gate_window = gate_window
+        self._parts: deque[TrackedPart] = deque()
+        self._by_id: dict[int, TrackedPart] = {}
+
+    def __len__(self) -> int:
+        """Return how many parts are under way, those still in the gate's window included."""
+        return len(self._parts)
+
+    def clear(self) -> None:
+        """Forget every part, as at a first scan."""
+        self._parts.clear()
+        self._by_id.clear()
+
+    def admit(self, part_id: int, encoder: int) -> None:
+        """Take a new part at the photo-eye's encoder value."""
+        part = TrackedPart(part_id=part_id, encoder=encoder)
+        self._parts.append(part)
+        self._by_id[part_id] = part
+
+    def latch_tokens(self, epoch: int) -> list[TrackedPart]:
+        """Read the token ring once and return the parts that got their verdict by it.
+
+        A token counts for a part of this register alone, in the slot PartId mod 8, with a known verdict and a right check
+        under ``epoch``; the first one wins, and none counts once the gate has been set for the part.
+        """
+        latched: list[TrackedPart] = []
+        if epoch == 0:
+            return latched
+        for index, slot in enumerate(self._slots):
+            part_id = slot["PartId"].integer()
+            part = self._by_id.get(part_id)
+            if part is None or part.verdict or part.gate_set or part_id % len(self._slots) != index:
+                continue
+            word = slot["Verdict"].integer()
+            if word in VERDICTS and slot["Check"].integer() == expected_check(part_id, word, epoch):
+                part.verdict = VERDICTS[word]
+                latched.append(part)
+        return latched
+
+    def arrived(self, encoder: int) -> list[TrackedPart]:
+        """Return the parts that have reached the gate since the last call; drop those that have left its window."""
+        reached = []
+        for part in self._parts:
+            past = self._past_gate(part, encoder)
+            if past < 0:
+                break
+            if not part.arrived:
+                part.arrived = True
+                reached.append(part)
+        while self._parts and self._past_gate(self._parts[0], encoder) > self._gate_window:
+            del self._by_id[self._parts.popleft().part_id]
+        return reached
+
+    def at_gate(self, encoder: int) -> Decision:
+        """Return what the gate must do now; a part's verdict becomes final as it enters its window.
+
+        The gate opens for a PASS only, only if the window is entered before the part is at the gate, and never while a part
+        that must not pass is in its own window too: when windows overlap, rejecting wins.
+        """
+        decision = Decision.NOBODY
+        for part in self._parts:
+            past = self._past_gate(part, encoder)
+            if past < -self._gate_window:
+                break
+            if not part.gate_set:
+                part.gate_set = True
+                part.opens = part.verdict == "PASS" and past < 0
+            if not part.opens:
+                return Decision.CLOSED
+            decision = Decision.OPEN
+        return decision
+
+    def _past_gate(self, part: TrackedPart, encoder: int) -> int:
+        return counts_between(part.encoder, encoder) - self._camera_to_gate
