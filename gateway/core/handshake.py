@@ -188,6 +188,12 @@ class VerdictRing:
         self._slots[slot] = make_token(part_id, disposition, epoch)
         return True
 
+    def drop(self, part_id: int) -> None:
+        """Take back this part's token if it still stands: its deadline has passed and nobody is known to have read it."""
+        slot = part_id % SLOTS
+        if self._slots[slot].part_id == part_id:
+            self._slots[slot] = EMPTY
+
     def clear(self) -> None:
         """Empty every slot: after a claim, so that nothing of an older epoch is on the wire."""
         self._slots = [EMPTY] * SLOTS

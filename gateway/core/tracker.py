@@ -97,6 +97,8 @@ class Reject:
     stamps: tuple[FrameStamp, ...]
     verdict: Verdict
     send: bool
+    late: bool = False
+    """The engine's answer did not come in time."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -210,7 +212,7 @@ class Tracker:
         effects: list[Effect] = []
         if entry is not None:
             if now_ns > entry.part.due_mono_ns:
-                self._fire(entry, Event.FAULT, effects, "the inspection ended after the deadline")
+                self._fire(entry, Event.FAULT, effects, "the inspection ended after the deadline", late=True)
             else:
                 self._fire(entry, Event.INSPECTED, effects, inspection=inspection)
         return effects
@@ -231,8 +233,9 @@ class Tracker:
             age = now_ns - entry.part.trigger.t_mono_ns
             if entry.state in (State.WAITING, State.INSPECTING):
                 if now_ns > entry.part.due_mono_ns:
-                    late = "no frame came" if entry.state is State.WAITING else "the inspection is late"
-                    self._fire(entry, Event.FAULT, effects, late)
+                    late = entry.state is State.INSPECTING
+                    reason = "the inspection is not back at the deadline" if late else "no frame came"
+                    self._fire(entry, Event.FAULT, effects, reason, late=late)
             elif age > self._config.outcome_wait_ns:
                 self._fire(entry, Event.LEAVE, effects)
         return effects
@@ -266,6 +269,7 @@ class Tracker:
         *,
         inspection: Inspection | None = None,
         outcome: Outcome | None = None,
+        late: bool = False,
     ) -> None:
         step = TABLE.get((entry.state, event))
         if step is None:
@@ -278,7 +282,8 @@ class Tracker:
         elif action is Action.JUDGE and inspection is not None:
             effects.append(Judge(part=part, stamps=stamps, inspection=inspection))
         elif action is Action.REJECT:
-            effects.append(Reject(part=part, stamps=stamps, verdict=not_inspected(part.part_id, reason), send=True))
+            verdict = not_inspected(part.part_id, reason)
+            effects.append(Reject(part=part, stamps=stamps, verdict=verdict, send=True, late=late))
         elif action is Action.REJECT_AND_CLOSE:
             effects.append(Reject(part=part, stamps=stamps, verdict=not_inspected(part.part_id, reason), send=False))
         if entry.state is State.CLOSED:

@@ -1,0 +1,44 @@
+# Everything a fresh Linux machine needs is Python >= 3.11 (with venv), make and a package index.
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+STAMP  := $(VENV)/.installed
+
+.PHONY: demo test test-all lint bench clean requirements
+
+demo: $(STAMP)
+	$(BIN)/gateway demo $(ARGS)
+
+test: $(STAMP) lint
+	$(BIN)/python -m pytest -m "not peer" $(ARGS)
+
+# The third-party peers: mbpoll from Debian, node-opcua and nodes7 from npm. apt-get needs root.
+test-all: $(STAMP) lint
+	command -v mbpoll >/dev/null || (apt-get update -q && apt-get install -y -q --no-install-recommends mbpoll)
+	command -v npm >/dev/null || (apt-get update -q && apt-get install -y -q --no-install-recommends nodejs npm)
+	cd tests/peers && npm ci --no-audit --no-fund --ignore-scripts
+	$(BIN)/python -m pytest $(ARGS)
+
+lint: $(STAMP)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+bench: $(STAMP)
+	$(BIN)/python benchmarks/loop.py
+
+$(STAMP): requirements-dev.txt pyproject.toml
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.12")'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.txt
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	touch $@
+
+# Pin again after a change of pyproject.toml (needs uv); the files name no index.
+requirements:
+	uv pip compile pyproject.toml --python-version 3.11 --universal --generate-hashes --no-header --no-annotate -q -o requirements.txt
+	uv pip compile pyproject.toml --group dev --python-version 3.11 --universal --generate-hashes --no-header --no-annotate -q -o requirements-dev.txt
+
+clean:
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .import_linter_cache

@@ -1,0 +1,34 @@
+"""The command line: thin; each command is a module with ``add(subparsers)`` and ``run(args) -> int``.
+
+Exit status: 0 done, 1 the answer is no (or a device failed), 2 the input is wrong.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+
+from gateway.cli import demo, map, model, run, train
+from gateway.core.errors import ConfigError, GatewayError
+
+COMMANDS = (run, demo, map, train, model)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Parse the command line and run the command."""
+    parser = argparse.ArgumentParser(prog="gateway", description="The gateway between cameras and PLCs.")
+    subparsers = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    for command in COMMANDS:
+        command.add(subparsers)
+    args = parser.parse_args(argv)
+    try:
+        return int(args.func(args))
+    except ConfigError as error:
+        print(error, file=sys.stderr)
+        return 2
+    except GatewayError as error:
+        print(error, file=sys.stderr)
+        return 1
+    except BrokenPipeError:
+        return 1

@@ -1,0 +1,87 @@
+"""What one control process is told at its start: a line of gateway.yaml, checked, with the paths of its sockets."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from gateway.vision.cameras import CameraConfig
+
+
+class Strict(BaseModel):
+    """A model that refuses unknown keys."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+class Bind(Strict):
+    """How frames find their parts."""
+
+    by: Literal["encoder", "time"] = "encoder"
+    """``encoder`` needs a camera with an encoder latch; ``time`` uses the exposure time."""
+    window: float = Field(gt=0)
+    """± counts (encoder) or ms (time); less than half the least part spacing."""
+
+
+class Rate(Strict):
+    """What the ring must keep up with."""
+
+    parts_per_s: float = Field(gt=0, le=200)
+    """Highest part rate of the line."""
+    plc_scan_ms: float = Field(default=10, gt=0, le=200)
+    """The PLC's scan time."""
+
+
+class LineConfig(Strict):
+    """One line as control sees it."""
+
+    name: str = Field(pattern=r"^[A-Za-z][A-Za-z0-9_-]{0,31}$")
+    plc: Path
+    """The tag map; its ``plc`` section names driver, host and port."""
+    cameras: list[CameraConfig] = Field(min_length=1, max_length=8)
+    model: Path
+    """A model package: its version folder, or its name folder for the highest version."""
+    gate_deadline_ms: float = Field(default=150, ge=10, le=10_000)
+    """From trigger seen and frame available to the token acknowledged by the PLC."""
+    frame_wait_ms: float = Field(default=1000, ge=10, le=60_000)
+    """How long after its trigger a part's frames may come."""
+    bind: Bind
+    poll_ms: float = Field(default=4, ge=1, le=100)
+    """Pause between two reads of the PLC's block."""
+    rate: Rate
+    inference_threads: int = Field(default=1, ge=1, le=64)
+
+    @model_validator(mode="after")
+    def _consistent(self) -> LineConfig:
+        names = [c.name for c in self.cameras]
+        if len(set(names)) != len(names):
+            raise ValueError(f"cameras: the name {max(names, key=names.count)!r} is used twice")
+        cycle = self.rate.plc_scan_ms + self.poll_ms
+        if 8e3 / self.rate.parts_per_s < 3 * cycle:
+            raise ValueError(
+                f"rate: 8 ring slots at {self.rate.parts_per_s:g} parts/s last {8e3 / self.rate.parts_per_s:.0f} ms, less than three "
+                f"times scan + link cycle ({cycle:g} ms): lower parts_per_s, plc_scan_ms or poll_ms"
+            )
+        positions = {max(1, len(c.positions)) for c in self.cameras}
+        if len(positions) != 1:
+            raise ValueError("cameras: every camera of a line shows the same number of positions")
+        return self
+
+
+class ControlConfig(Strict):
+    """The line and where its process meets the others."""
+
+    line: LineConfig
+    journal: Path
+    records_socket: Path
+    """Datagram socket of services: one record each."""
+    commands_socket: Path
+    """Stream socket that control opens for commands, mode 0600."""
+    frames_socket: Path
+    """Datagram socket on which capture announces frames."""
+    rings: dict[str, Path]
+    """Shared-memory ring by camera."""
+    capture_sockets: dict[str, Path] = Field(default_factory=dict)
+    """Where a software trigger is sent, by camera."""

@@ -1,0 +1,238 @@
+"""The control process of one line: builds the parts of ``line.py``, feeds them frames and commands, and stops in order."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import gc
+import os
+import socket
+import sys
+import zlib
+from pathlib import Path
+from typing import Any
+
+import structlog
+
+from gateway.control.clock import Clock
+from gateway.control.config import ControlConfig, LineConfig
+from gateway.control.eye import Eye
+from gateway.control.line import Line
+from gateway.control.writer import Writer
+from gateway.core.commands import Answer, answer_to_json, command_from_json
+from gateway.core.errors import ConfigError, GatewayError
+from gateway.core.events import LineState, Record
+from gateway.core.frame import FrameStamp
+from gateway.core.tracker import Tracker, TrackerConfig
+from gateway.frames.stamps import stamp_from_json, status_from_json
+from gateway.plc.link import Link
+from gateway.plc.maps import load_map
+from gateway.process import log_to_stderr, read_config, stop_requested
+from gateway.record.journal import Journal
+from gateway.record.stream import RecordSender
+from gateway.vision.engine import Engine
+from gateway.vision.package import load_package
+
+JOURNAL_MAX_PENDING = 256
+JOURNAL_MAX_AGE_S = 1.0
+
+log = structlog.get_logger()
+
+
+class Recorder:
+    """Every record goes to the journal, which numbers it, and then to services, which may not be there."""
+
+    def __init__(self, journal: Journal, sender: RecordSender) -> None:
+        """Take both ways."""
+        self._journal = journal
+        self._sender = sender
+        self._lost = 0
+
+    def __call__(self, record: Record) -> None:
+        """Record; a journal that refuses is counted and shows in :meth:`trouble`."""
+        if isinstance(record, LineState):
+            log.info("line state", link=record.link, ready=record.ready, why=record.offline_reason, detail=record.detail)
+        try:
+            seq = self._journal.append(record)
+        except GatewayError as error:
+            if not self._lost:
+                log.error("records are being lost", error=str(error))
+            self._lost += 1
+            return
+        if self._lost:
+            log.error("the journal takes records again", lost=self._lost)
+            self._lost = 0
+        self._sender.send(_numbered(record, seq))
+
+    def trouble(self) -> str:
+        """Return why no part may pass for the journal's sake, or ''."""
+        if self._journal.failed:
+            return f"the journal cannot be written: {self._journal.failed}"
+        count, age_s = self._journal.pending()
+        if count > JOURNAL_MAX_PENDING or age_s > JOURNAL_MAX_AGE_S:
+            return f"the journal lags: {count} records, the oldest {age_s:.1f} s old"
+        return ""
+
+
+def _numbered(record: Record, seq: int) -> Record:
+    from dataclasses import replace
+
+    return replace(record, seq=seq)
+
+
+def tracker_config(line: LineConfig) -> TrackerConfig:
+    """Return the tracker's configuration in its own units (counts, or ns when binding by time)."""
+    unit = 1_000_000 if line.bind.by == "time" else 1
+    return TrackerConfig(
+        cameras=tuple((c.name, int(c.offset * unit)) for c in line.cameras),
+        positions=max(1, len(line.cameras[0].positions)),
+        by=line.bind.by,
+        window=int(line.bind.window * unit),
+        deadline_ns=int(line.gate_deadline_ms * 1e6),
+        frame_wait_ns=int(line.frame_wait_ms * 1e6),
+    )
+
+
+async def run(config: ControlConfig) -> None:
+    """Run one line until stdin ends."""
+    stop = stop_requested()
+    line_config = config.line
+    loaded = load_map(line_config.plc)
+    package = load_package(line_config.model)
+    engine = Engine(package, threads=line_config.inference_threads)
+    engine.smoke_test()
+    for camera in line_config.cameras:
+        engine.check_channels(camera.channels)
+    clock = Clock()
+    journal = Journal(config.journal)
+    sender = RecordSender(config.records_socket)
+    recorder = Recorder(journal, sender)
+    writer = Writer(loaded.map, mono_ns=clock.mono_ns)
+    writer.status.config_checksum = zlib.crc32(line_config.model_dump_json().encode())
+    writer.status.model_version = int(package.manifest.version)
+    rule = package.rule()
+    rois = {c.name: c.positions for c in line_config.cameras}
+    eye = Eye(engine, package.manifest.id, config.rings, rois, rule.passes)
+    frames = _socket(config.frames_socket)
+    triggered = [config.capture_sockets[c.name] for c in line_config.cameras if getattr(c, "trigger", "") == "software"]
+    positions = max(1, len(line_config.cameras[0].positions))
+
+    def on_admitted(count: int) -> None:
+        for path in triggered * max(1, count // positions):
+            with contextlib.suppress(OSError):  # a camera that is not there shows as missing frames
+                frames.sendto(b"trigger", str(path))
+
+    line = Line(
+        line_config.name,
+        tracker=Tracker(tracker_config(line_config)),
+        eye=eye,
+        rule=rule,
+        writer=writer,
+        record=recorder,
+        journal_trouble=recorder.trouble,
+        on_admitted=on_admitted,
+        clock=clock,
+    )
+    link = Link(
+        loaded.plc.build(loaded.map), loaded.map, loaded.checksum, line, mono_ns=clock.mono_ns, poll_ms=line_config.poll_ms
+    )
+    writer.link = link
+    asyncio.get_running_loop().add_reader(frames.fileno(), _take_frames, frames, line)
+    server = await _serve_commands(config.commands_socket, line, line_config.name)
+    gc.collect()
+    gc.freeze()
+    print('{"event":"ready"}', flush=True)
+    running = asyncio.create_task(line.run(link))
+    stopping = asyncio.create_task(stop.wait())
+    try:
+        await asyncio.wait({running, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        if not running.done():
+            with contextlib.suppress(TimeoutError, GatewayError):
+                await line.stop(link)
+    finally:
+        stopping.cancel()
+        running.cancel()
+        server.close()
+        asyncio.get_running_loop().remove_reader(frames.fileno())
+        frames.close()
+        # The crash of the line, if it was one, must come out of here and end the process.
+        try:
+            await running
+        except asyncio.CancelledError:
+            pass
+        finally:
+            journal.close()
+            sender.close()
+            eye.close()
+
+
+def _socket(path: Path) -> socket.socket:
+    path.unlink(missing_ok=True)
+    sock = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+    sock.setblocking(False)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 20)
+    sock.bind(str(path))
+    os.chmod(path, 0o600)
+    return sock
+
+
+def _take_frames(sock: socket.socket, line: Line) -> None:
+    for _ in range(64):
+        try:
+            data = sock.recv(4096)
+        except BlockingIOError:
+            return
+        status = status_from_json(data)
+        if status is not None:
+            line.on_camera(*status)
+            continue
+        stamp: FrameStamp = stamp_from_json(data)
+        line.on_frame(stamp)
+
+
+async def _serve_commands(path: Path, line: Line, name: str) -> asyncio.Server:
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            while text := await reader.readline():
+                try:
+                    command = command_from_json(text)
+                except ValueError as error:
+                    answer = Answer(id="", result=f"blocked: {error}")
+                else:
+                    if command.line != name:
+                        answer = Answer(id=command.id, result=f"blocked: this is line {name}, not {command.line}")
+                    else:
+                        answer = await line.adjust(command)
+                writer.write(answer_to_json(answer).encode() + b"\n")
+                await writer.drain()
+        except ConnectionError:
+            pass  # services went away; it asks again with the same id
+        finally:
+            writer.close()
+
+    path.unlink(missing_ok=True)
+    server = await asyncio.start_unix_server(serve, str(path), limit=1 << 16)
+    os.chmod(path, 0o600)
+    return server
+
+
+def main(args: Any = None) -> int:
+    """Run the process; 2 for a mistake in the configuration, 1 for a device or model that cannot be used."""
+    config = ControlConfig.model_validate_json(read_config())
+    log_to_stderr(process="control", line=config.line.name)
+    sys.setswitchinterval(1e-4)  # the journal's thread and OpenVINO's callbacks must not hold the loop for 5 ms
+    try:
+        import uvloop
+
+        uvloop.run(run(config))
+    except ConfigError as error:
+        log.error("configuration", error=str(error))
+        return 2
+    except GatewayError as error:
+        log.error("cannot run", error=str(error))
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

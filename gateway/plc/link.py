@@ -1,0 +1,369 @@
+"""The one link to a PLC: the only code that reconnects, backs off, claims, reads cyclically and feeds the heartbeat.
+
+It moves block images and knows the handshake; what a part is, and what is written into which slot, is the listener's affair.
+Any error or cancelled call drops the connection. After every (re)connect the map is verified, ownership is settled and the
+first read is handed over as a baseline.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import random
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+from gateway.core.codec import BlockCodec, encode_section
+from gateway.core.errors import DeviceError, DeviceProtocolError, DeviceRefused, DeviceUnavailable
+from gateway.core.handshake import (
+    HEARTBEAT_MS,
+    LINK_TIMEOUT_MS,
+    SENTINEL_DWORD,
+    SENTINEL_REAL,
+    SLOTS,
+    WATCHDOG_MS,
+    AdjustResult,
+)
+from gateway.core.tags import Scalar, Span, Tag, TagMap
+from gateway.plc.driver import PlcDriver
+
+LinkState = Literal["down", "readonly", "refused", "up"]
+BACKOFF_S = (0.02, 0.25)
+REFUSED_PAUSE_S = 2.0
+CLAIM_REPEAT_S = 0.25
+ADJUST_TIMEOUT_S = 2.0
+
+_STATUS = ("status1", "config.checksum")
+_ADJUST = ("adjust.seq", "adjust.expected")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UpImage:
+    """One read of the PLC's block, decoded."""
+
+    t_mono_ns: int
+    control: int
+    heartbeat: int
+    part_id: int
+    triggers: tuple[tuple[int, int], ...]
+    """8 × (PartId, Encoder)."""
+    outcomes: tuple[tuple[int, int], ...]
+    """8 × (PartId, Outcome)."""
+    owner: int
+    adjust_seq: int
+    adjust_result: int
+    adjust_value: float
+    values: Mapping[str, Scalar]
+    """The process tags by name, in engineering units."""
+
+
+class Listener(Protocol):
+    """What the line does with the link; all calls are made on the event loop and must not block."""
+
+    def on_state(self, state: LinkState, detail: str) -> None:
+        """Take a change of the link's state; called once a change."""
+
+    def on_owner_lost(self, reason: str) -> None:
+        """Drop all parts in flight: the epoch they were admitted under is void."""
+
+    def on_baseline(self, up: UpImage) -> None:
+        """Take the first read after a (re)connect: never an edge."""
+
+    def on_up(self, up: UpImage) -> None:
+        """Take one cyclic read."""
+
+    def tokens(self) -> Sequence[tuple[int, int, int]]:
+        """Return the token ring (PartId, Verdict, Check) × 8 as it is to be written now."""
+
+    def on_tokens_acked(self, part_ids: frozenset[int], t_mono_ns: int) -> None:
+        """Take note that the PLC acknowledged a ring that held tokens of these parts."""
+
+    def status(self) -> Mapping[str, Scalar]:
+        """Return the status section by role, without heartbeat and epoch."""
+
+
+class Link:
+    """Owns the driver. ``run()`` never returns but by cancellation; errors of the device become states."""
+
+    def __init__(
+        self,
+        driver: PlcDriver,
+        tag_map: TagMap,
+        checksum: int,
+        listener: Listener,
+        *,
+        mono_ns: Callable[[], int],
+        poll_ms: float = 4.0,
+        seed: int | None = None,
+    ) -> None:
+        """``checksum`` is the map's InterfaceChecksum; ``seed`` makes nonces and jitter repeatable in simulations."""
+        self._driver = driver
+        self._map = tag_map
+        self._checksum = checksum
+        self._listener = listener
+        self._mono_ns = mono_ns
+        self._poll_s = poll_ms / 1e3
+        self._random = random.Random(seed) if seed is not None else random.SystemRandom()  # noqa: S311 - not a secret
+        self._codec = BlockCodec(tag_map.up, tag_map.order)
+        self._up_span = Span(block=tag_map.up, offset=0, length=tag_map.up.size)
+        self._role = tag_map.roles
+        self._token_span = self._section("ring.token", "ring.token")
+        self._status_span = self._section(*_STATUS)
+        self._adjust_span = self._section(*_ADJUST)
+        self._claim_span = self._section("claim.nonce", "claim.nonce")
+        self._process = tuple(leaf.name for tag in tag_map.process_tags() for leaf in tag.leaves())
+        self._lock = asyncio.Lock()
+        self._dirty = asyncio.Event()
+        self._last: UpImage | None = None
+        self._heartbeat = 0
+        self._adjust_seq = 0
+        self._adjust_done: asyncio.Future[UpImage] | None = None
+        self._was_frozen = False
+        self.state: LinkState = "down"
+        self.epoch = 0
+        """The granted OwnerEpoch; 0 while this gateway owns nothing."""
+
+    # -- for the line ---------------------------------------------------------------------------------------------------
+
+    def tokens_changed(self) -> None:
+        """Write the ring as soon as the wire is free."""
+        self._dirty.set()
+
+    async def adjust(self, index: int, value: float, expected_old: float) -> tuple[AdjustResult, float]:
+        """Send one adjustment request and wait for the PLC's echo.
+
+        Returns the PLC's result and the value that it now holds. Raises DeviceUnavailable when the link is down or no echo comes:
+        then the outcome is unknown and must be read back.
+        """
+        if self.state != "up" or self._last is None or self._adjust_done is not None:
+            raise DeviceUnavailable(self._map.name, "adjust", "the link is not up or another request is open")
+        self._adjust_seq = self._last.adjust_seq % 0xFFFF + 1
+        values = {"adjust.seq": self._adjust_seq, "adjust.index": index, "adjust.value": value, "adjust.expected": expected_old}
+        future: asyncio.Future[UpImage] = asyncio.get_running_loop().create_future()
+        self._adjust_done = future
+        try:
+            await self._write(self._adjust_span, self._encode(values))
+            async with asyncio.timeout(ADJUST_TIMEOUT_S):
+                up = await future
+        except TimeoutError:
+            raise DeviceUnavailable(self._map.name, "adjust", "the PLC did not echo the request") from None
+        finally:
+            self._adjust_done = None
+        try:
+            return AdjustResult(up.adjust_result), up.adjust_value
+        except ValueError:
+            raise DeviceProtocolError(self._map.name, "adjust", f"unknown AdjustResult {up.adjust_result}") from None
+
+    async def write_status_now(self) -> None:
+        """Write the status section once, at the end of an orderly stop; does nothing when the link is not up."""
+        if self.state == "up":
+            await self._write_status()
+
+    # -- the life of the connection ---------------------------------------------------------------------------------------
+
+    async def run(self) -> None:
+        """Connect, verify, claim, cycle; on any device error drop the connection, back off and begin again."""
+        pause = BACKOFF_S[0]
+        while True:
+            errors: list[BaseException] = []
+            try:
+                await self._driver.connect()
+                up = await self._verify()
+                up = await self._own(up)
+                self._listener.on_baseline(up)
+                self._last = up
+                self._set_state("up", "")
+                pause = BACKOFF_S[0]
+                await self._cycle()
+            except* DeviceError as group:
+                errors = _flat(group)
+            finally:
+                await self._driver.close()
+            first = errors[0]
+            refused = next((e for e in errors if isinstance(e, DeviceRefused)), None)
+            if self._adjust_done is not None and not self._adjust_done.done():
+                self._adjust_done.set_exception(DeviceUnavailable(self._map.name, "adjust", "the link was lost"))
+            self._set_state("refused" if refused else "down", str(refused or first))
+            await asyncio.sleep(REFUSED_PAUSE_S if refused else pause * self._random.uniform(0.5, 1.0))
+            pause = min(pause * 2, BACKOFF_S[1])
+
+    async def _cycle(self) -> None:
+        self._dirty.set()
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._poll_forever())
+            group.create_task(self._write_tokens_forever())
+            group.create_task(self._write_status_forever())
+
+    async def _verify(self) -> UpImage:
+        """Refuse to run on another byte order or another layout than the map's."""
+        up_bytes = await self._read_bytes()
+        values = self._codec.decode(up_bytes)
+        name = self._map.name
+        dword, real = values["SentinelDWord"], values["SentinelReal"]
+        if dword != SENTINEL_DWORD or not math.isclose(float(real), SENTINEL_REAL, rel_tol=1e-6):
+            tag = "SentinelDWord" if dword != SENTINEL_DWORD else "SentinelReal"
+            raise DeviceRefused(
+                name,
+                "verify",
+                f"{tag} reads {values[tag]!r}, not {SENTINEL_DWORD if tag == 'SentinelDWord' else SENTINEL_REAL}: the byte order "
+                f"('{self._map.order}') or the block's address in {self._map.file or 'the map'} is wrong, or the PLC's program "
+                "has not run its first scan",
+            )
+        if values["InterfaceChecksum"] != self._checksum:
+            raise DeviceRefused(
+                name,
+                "verify",
+                f"InterfaceChecksum in the PLC is 16#{values['InterfaceChecksum']:08X}, that of {self._map.file or 'the map'} is "
+                f"16#{self._checksum:08X}: block {self._map.up.name} or {self._map.down.name} was changed on one side only; "
+                "download the blocks that belong to the map, or correct the map",
+            )
+        return self._image(up_bytes)
+
+    async def _own(self, up: UpImage) -> UpImage:
+        """Return once this gateway's own nonce was read back; until then it is read-only."""
+        if self._was_frozen:
+            up = await self._await_life(up)
+        if self.epoch and up.owner == self.epoch:
+            return up
+        if self.epoch:
+            self.epoch = 0
+            self._listener.on_owner_lost("the PLC was restarted or another gateway owns the line")
+        nonce = self._random.randrange(1, 1 << 32)
+        claimed_ns = 0
+        while up.owner != nonce:
+            if self._mono_ns() - claimed_ns > CLAIM_REPEAT_S * 1e9:
+                claimed_ns = self._mono_ns()
+                await self._write(self._claim_span, self._encode({"claim.nonce": nonce}))
+            if up.owner:
+                self._set_state("readonly", f"epoch 16#{up.owner:08X} owns the line; waiting for its heartbeat to stop")
+            await asyncio.sleep(self._poll_s)
+            up = self._image(await self._read_bytes())
+        self.epoch = nonce
+        return up
+
+    async def _await_life(self, up: UpImage) -> UpImage:
+        first = up.heartbeat
+        for _ in range(math.ceil(2 * WATCHDOG_MS / HEARTBEAT_MS)):
+            if up.heartbeat != first:
+                self._was_frozen = False
+                return up
+            await asyncio.sleep(HEARTBEAT_MS / 1e3)
+            up = self._image(await self._read_bytes())
+        raise DeviceUnavailable(self._map.name, "read", "PlcHeartbeat stands still: the PLC is in STOP")
+
+    async def _poll_forever(self) -> None:
+        loop = asyncio.get_running_loop()
+        due = loop.time()
+        beat, beat_ns = -1, self._mono_ns()
+        while True:
+            up = self._image(await self._read_bytes())
+            if up.owner != self.epoch:
+                raise DeviceUnavailable(self._map.name, "read", "OwnerEpochEcho changed: the PLC was restarted or taken over")
+            if up.heartbeat != beat:
+                beat, beat_ns = up.heartbeat, up.t_mono_ns
+            elif up.t_mono_ns - beat_ns > WATCHDOG_MS * 1e6:
+                self._was_frozen = True
+                raise DeviceUnavailable(self._map.name, "read", "PlcHeartbeat stands still: the PLC is in STOP")
+            self._last = up
+            if self._adjust_done is not None and not self._adjust_done.done() and up.adjust_seq == self._adjust_seq:
+                self._adjust_done.set_result(up)
+            try:
+                self._listener.on_up(up)
+            except LookupError as jump:
+                self.epoch = 0
+                self._listener.on_owner_lost(str(jump))
+                raise DeviceUnavailable(self._map.name, "read", str(jump)) from jump
+            due = max(due + self._poll_s, loop.time())
+            await asyncio.sleep(due - loop.time())
+
+    async def _write_tokens_forever(self) -> None:
+        tag = self._role["ring.token"]
+        names = [(f"{tag.name}[{i}].PartId", f"{tag.name}[{i}].Verdict", f"{tag.name}[{i}].Check") for i in range(SLOTS)]
+        while True:
+            await self._dirty.wait()
+            self._dirty.clear()
+            ring = self._listener.tokens()
+            flat = {n: v for keys, words in zip(names, ring, strict=True) for n, v in zip(keys, words, strict=True)}
+            data = encode_section([tag], flat, self._map.order)
+            await self._write(self._token_span, data)
+            self._listener.on_tokens_acked(frozenset(p for p, _, _ in ring if p), self._mono_ns())
+
+    async def _write_status_forever(self) -> None:
+        loop = asyncio.get_running_loop()
+        last: Mapping[str, Scalar] = {}
+        written = 0.0
+        while True:
+            status = dict(self._listener.status())
+            fresh = self._last is not None and self._mono_ns() - self._last.t_mono_ns < LINK_TIMEOUT_MS * 1e6
+            # Withheld when the cyclic read is stale: the PLC's watchdog must then reject.
+            if fresh and (status != last or loop.time() - written >= HEARTBEAT_MS / 1e3):
+                await self._write_status()
+                last, written = status, loop.time()
+            await asyncio.sleep(0.02)
+
+    async def _write_status(self) -> None:
+        self._heartbeat = self._heartbeat % 0xFFFF + 1
+        values = {**self._listener.status(), "gateway.heartbeat": self._heartbeat, "owner.epoch": self.epoch}
+        await self._write(self._status_span, self._encode(values))
+
+    # -- bytes ------------------------------------------------------------------------------------------------------------
+
+    async def _read_bytes(self) -> bytes:
+        async with self._lock:
+            return await self._driver.read(self._up_span)
+
+    async def _write(self, span: Span, data: bytes) -> None:
+        async with self._lock:
+            await self._driver.write(span, data)
+
+    def _encode(self, by_role: Mapping[str, Scalar]) -> bytes:
+        """Encode the whole section in which these roles lie; tags not given are 0."""
+        tags = self._tags_between(*_edges(by_role))
+        return encode_section(tags, {t.name: by_role.get(t.role, 0) for t in tags}, self._map.order)
+
+    def _tags_between(self, first: str, last: str) -> list[Tag]:
+        low, high = self._role[first].offset, self._role[last].offset
+        return [t for t in self._map.down.tags if low <= t.offset <= high]
+
+    def _section(self, first: str, last: str) -> Span:
+        start, end = self._role[first], self._role[last]
+        return Span(block=self._map.down, offset=start.offset, length=end.offset + end.size - start.offset)
+
+    def _image(self, data: bytes) -> UpImage:
+        v = self._codec.decode(data)
+        return UpImage(
+            t_mono_ns=self._mono_ns(),
+            control=int(v["Control"]),
+            heartbeat=int(v["PlcHeartbeat"]),
+            part_id=int(v["PartId"]),
+            triggers=tuple((int(v[p]), int(v[e])) for p, e in _TRIGGERS),
+            outcomes=tuple((int(v[p]), int(v[o])) for p, o in _OUTCOMES),
+            owner=int(v["OwnerEpochEcho"]),
+            adjust_seq=int(v["AdjustSeqEcho"]),
+            adjust_result=int(v["AdjustResult"]),
+            adjust_value=float(v["AdjustValueEcho"]),
+            values={n: v[n] for n in self._process},
+        )
+
+    def _set_state(self, state: LinkState, detail: str) -> None:
+        if state != self.state:
+            self.state = state
+            self._listener.on_state(state, detail)
+
+
+_TRIGGERS = [(f"TriggerRing[{i}].PartId", f"TriggerRing[{i}].Encoder") for i in range(SLOTS)]
+_OUTCOMES = [(f"OutcomeRing[{i}].PartId", f"OutcomeRing[{i}].Outcome") for i in range(SLOTS)]
+
+
+def _edges(by_role: Mapping[str, Scalar]) -> tuple[str, str]:
+    if "claim.nonce" in by_role:
+        return "claim.nonce", "claim.nonce"
+    return _ADJUST if "adjust.seq" in by_role else _STATUS
+
+
+def _flat(group: BaseExceptionGroup[DeviceError]) -> list[BaseException]:
+    found: list[BaseException] = []
+    for e in group.exceptions:
+        found.extend(_flat(e) if isinstance(e, BaseExceptionGroup) else [e])
+    return found
