@@ -1,0 +1,60 @@
+"""Records and commands survive their JSON form."""
+
+from __future__ import annotations
+
+import pytest
+
+from gateway.core.commands import AdjustParameter, Answer, answer_from_json, answer_to_json, command_from_json, command_to_json
+from gateway.core.events import LineState, ParameterWritten, PartJudged, PartOutcome, ProcessValues, Record, from_json, to_json
+
+RECORDS = [
+    PartJudged(line="a", t_utc_ns=1, part_id=5, epoch=9, disposition="PASS", reasons=("x",), scores={"good": 0.5}),
+    PartOutcome(line="a", t_utc_ns=1, part_id=5, outcome="PASSED"),
+    ProcessValues(line="a", t_utc_ns=1, values={"Force": 1.5, "On": True}, permit=True),
+    LineState(line="a", t_utc_ns=1, link="up", ready=True, offline_reason="NONE"),
+    ParameterWritten(line="a", t_utc_ns=1, command_id="c", tag="Force", requested=2.0, result="confirmed"),
+]
+
+
+@pytest.mark.parametrize("record", RECORDS, ids=lambda r: r.kind)
+def test_round_trip(record: Record) -> None:
+    assert from_json(to_json(record)) == record
+
+
+def test_unknown_kind_is_refused_and_unknown_keys_are_ignored() -> None:
+    with pytest.raises(ValueError, match="unknown record kind"):
+        from_json('{"kind":"nonsense"}')
+    newer = to_json(RECORDS[1])[:-1] + ',"added_later":1}'
+    assert from_json(newer) == RECORDS[1]
+
+
+def test_latency_needs_a_frame_and_an_acknowledgement() -> None:
+    times = {"t_trigger_mono_ns": 1_000_000, "t_frame_mono_ns": 3_000_000, "t_acked_mono_ns": 10_000_000}
+    base = {"line": "a", "t_utc_ns": 1, "part_id": 5, "epoch": 9, "disposition": "PASS"}
+    assert PartJudged(**base, **times).latency_ms == 7.0
+    assert PartJudged(**base, **{**times, "t_acked_mono_ns": 0}).latency_ms is None
+    assert PartJudged(**base, **{**times, "t_frame_mono_ns": 0}).latency_ms is None
+
+
+def test_commands_and_answers() -> None:
+    command = AdjustParameter(id="1", line="a", tag="Force", value=1.0, expected_old=2.0, evidence="because")
+    assert command_from_json(command_to_json(command)) == command
+    answer = Answer(id="1", result="confirmed", old=1.0, new=2.0)
+    assert answer_from_json(answer_to_json(answer)) == answer
+
+
+@pytest.mark.parametrize(
+    ("text", "field"),
+    [
+        ('{"kind":"erase"}', "kind"),
+        ("[]", "kind"),
+        ('{"kind":"adjust","id":"","line":"a","tag":"t","value":1,"expected_old":1}', "id"),
+        ('{"kind":"adjust","id":"1","line":"a","tag":"t","value":NaN,"expected_old":1}', "value"),
+        ('{"kind":"adjust","id":"1","line":"a","tag":"t","value":true,"expected_old":1}', "value"),
+        ('{"kind":"adjust","id":"1","line":"a","tag":"t","value":1}', "expected_old"),
+        ('{"kind":"adjust","id":"1","line":"a","tag":"t","value":1,"expected_old":1,"force":1}', "force"),
+    ],
+)
+def test_bad_commands_name_the_field(text: str, field: str) -> None:
+    with pytest.raises(ValueError, match=field):
+        command_from_json(text)
