@@ -61,7 +61,8 @@ class PlcLogic:
 
         ``camera_to_gate``: encoder counts from the photo-eye, which triggers the camera, to the gate. ``gate_window``: the
         gate is set that many counts before a part arrives and held as many after; it should exceed the counts of one scan
-        and must stay below half the part spacing, or neighbours close the gate to one another. ``params``: set-points at
+        and, with them, must stay below half the part spacing: overlapping windows close the gate to good parts, and a belt that
+        moves a part spacing in one scan takes the next part through a gate that nobody could close. ``params``: set-points at
         power-up by tag name (default: the middle of the tag's range). ``retentive``: PartId goes on counting after a
         restart; otherwise it begins again after ``last_part_id``.
         """
@@ -201,6 +202,7 @@ class PlcLogic:
             slot = self._outcomes[part.part_id % len(self._outcomes)]
             slot["Outcome"].set(PASSED if self._gate_open else REJECTED)
             slot["PartId"].set(part.part_id)
+            part.opens = part.opens and self._gate_open  # never open the gate behind a part that it has turned away
             detail = "" if not self._rejecting else "belt not yet cleared after start"
             self._event(
                 "decided", inputs, part.part_id, part.encoder, verdict=part.verdict, passed=self._gate_open, detail=detail
