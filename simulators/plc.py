@@ -12,7 +12,7 @@ being tracked; after a start nothing passes until the belt has moved on by the d
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Protocol
+from typing import Literal, Protocol
 
 from gateway.core.tags import TagMap
 from simulators.plant import PlcEvent, PlcInputs, PlcOutputs
@@ -28,6 +28,9 @@ SENTINEL_DWORD = 0x12345678
 HEARTBEAT_MS = 100
 PASSED = 1
 REJECTED = 2
+
+
+EventKind = Literal["assigned", "latched", "decided", "restarted", "owner", "adjusted"]
 
 
 class InterfaceMap(Protocol):
@@ -212,7 +215,7 @@ class PlcLogic:
 
     def _event(
         self,
-        kind: str,
+        kind: EventKind,
         inputs: PlcInputs,
         part_id: int = 0,
         encoder: int = 0,
@@ -223,7 +226,7 @@ class PlcLogic:
     ) -> None:
         self._events.append(
             PlcEvent(
-                kind=kind,  # type: ignore[arg-type]
+                kind=kind,
                 now_ms=inputs.now_ms,
                 part_id=part_id,
                 encoder=encoder,

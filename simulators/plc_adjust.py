@@ -56,8 +56,15 @@ class AdjustService:
         self._mirror()
 
     def baseline(self) -> None:
-        """Take the AdjustSeq that stands in the block as seen: it is no request."""
+        """Take the AdjustSeq that stands in the block as seen: it is no request.
+
+        It is echoed without a result, so that a gateway which counts on from the echo never repeats it.
+        """
         self._last_seq = self._seq.integer()
+        if self._echo_seq.integer() != self._last_seq:
+            self._echo_result.set(0)
+            self._echo_value.set(0.0)
+            self._echo_seq.set(self._last_seq)
 
     def scan(self, *, permit: bool) -> str:
         """Answer a new request, its AdjustSeqEcho last; return the answer in words, or "" if there was none."""

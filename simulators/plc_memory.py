@@ -33,10 +33,10 @@ _FORMATS = {
 def arrange(raw: bytes, order: WordOrder) -> bytes:
     """Return the big-endian bytes ``raw`` of one value in the given order of words and bytes; its own inverse.
 
-    CDAB reverses the words of a value, BADC the bytes in each word, DCBA both. One byte alone has no order, and a value of
-    one register stays high byte first, as the Modbus specification (4.2, data encoding) says of every register.
+    CDAB reverses the words of a value, BADC the bytes in each word, DCBA both: such a device sends the bytes of every
+    register swapped, those of a 16-bit value too. One byte alone has no order; see :class:`Cell` for where it lies.
     """
-    if len(raw) < 4 or order == "ABCD":
+    if len(raw) < 2 or order == "ABCD":
         return raw
     words = [raw[i : i + 2] for i in range(0, len(raw), 2)]
     if order in ("CDAB", "DCBA"):
@@ -54,10 +54,12 @@ class Cell:
     def __init__(self, data: bytearray, datatype: str, offset: int, bit: int, order: WordOrder) -> None:
         """Bind the place to the bytes ``data`` of its block; KeyError for a type that the PLC does not know."""
         self._data = data
-        self._offset = offset
+        one_byte = datatype == "Bool" or _FORMATS[datatype] in "Bb"
+        #: A device that swaps the bytes of its registers swaps single bytes and bits with them.
+        self._offset = offset ^ 1 if one_byte and order in ("BADC", "DCBA") else offset
         self._bit = bit if datatype == "Bool" else -1
         self._packing = struct.Struct(">" + ("B" if datatype == "Bool" else _FORMATS[datatype]))
-        self._order: WordOrder = order if self._packing.size >= 4 else "ABCD"
+        self._order: WordOrder = "ABCD" if one_byte else order
 
     @property
     def is_real(self) -> bool:

@@ -22,21 +22,33 @@ def test_layout_and_byte_order_are_readable_before_the_first_scan() -> None:
 @pytest.mark.parametrize(
     ("order", "word", "real", "dword"),
     [
-        ("ABCD", "0101", "42f6e979", "12345678"),
-        ("CDAB", "0101", "e97942f6", "56781234"),
-        ("BADC", "0101", "f64279e9", "34127856"),
-        ("DCBA", "0101", "79e9f642", "78563412"),
+        ("ABCD", "0001", "42f6e979", "12345678"),
+        ("CDAB", "0001", "e97942f6", "56781234"),
+        ("BADC", "0100", "f64279e9", "34127856"),
+        ("DCBA", "0100", "79e9f642", "78563412"),
     ],
 )
 def test_the_maps_order_is_honoured_in_both_directions(order: str, word: str, real: str, dword: str) -> None:
     plc = PlcLogic(BenchMap(handshake_map(order)), camera_to_gate=GATE, gate_window=WINDOW)  # type: ignore[arg-type]
-    plc.scan(PlcInputs(now_ms=0, encoder=0))
+    plc.scan(PlcInputs(now_ms=0, encoder=0, permit=False))
     assert plc.up[0:2].hex() == word
     assert plc.up[20:24].hex() == real
     assert plc.up[24:28].hex() == dword
     plc.down[144:148] = bytes.fromhex(dword)
     plc.scan(PlcInputs(now_ms=10, encoder=0))
     assert plc.up[28:32].hex() == dword
+
+
+def test_tokens_and_heartbeat_are_read_in_the_maps_order() -> None:
+    """CDAB: the low word of PartId 1, OwnerEpoch and ClaimNonce 16#0001_0077 lies in the first register of each."""
+    plc = PlcLogic(BenchMap(handshake_map("CDAB")), camera_to_gate=GATE, gate_window=WINDOW)
+    plc.down[144:148] = plc.down[12:16] = bytes.fromhex("00770001")
+    plc.scan(PlcInputs(now_ms=0, encoder=0))
+    plc.down[4:6] = b"\x00\x01"
+    plc.down[72:80] = bytes.fromhex("00010000" + "a55a" + "a52d")  # check = 0 ^ 1 ^ A55A ^ 0001 ^ 0077
+    outputs = plc.scan(PlcInputs(now_ms=10, encoder=5, latches=(5,)))
+    assert [(e.kind, e.part_id, e.verdict) for e in outputs.events] == [("assigned", 1, ""), ("latched", 1, "PASS")]
+    assert plc.up[48:56].hex() == "00010000" + "00050000"
 
 
 def test_the_heartbeat_counts_every_100_ms_whatever_the_scan_time() -> None:

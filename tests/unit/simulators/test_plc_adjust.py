@@ -97,7 +97,8 @@ def test_what_stands_in_the_block_at_a_claim_is_a_baseline() -> None:
     request(rig, 9, 0, 101.0, 100.0)
     rig.claim(0x77)
     assert rig.scan().params["Force"] == 100.0
-    assert rig.up("H", 32) == (0,)
+    assert rig.up("HHf", 32) == (9, 0, 0.0)  # echoed without a result: the next gateway counts on from here
+    assert rig.of("adjusted") == []
     request(rig, 10, 0, 101.0, 100.0)
     assert rig.scan().params["Force"] == 101.0
 
