@@ -5,6 +5,8 @@ from __future__ import annotations
 import pytest
 from plc_rig import EPOCH, GATE, PASS, WINDOW, Rig
 
+from simulators.plc_tracking import ShiftRegister
+
 OTHER = 0x0BAD_CAFE
 
 
@@ -147,3 +149,28 @@ def test_nothing_is_latched_without_an_owner_even_with_a_check_under_epoch_0() -
     rig.token(1, PASS, epoch=0)
     rig.scan()
     assert rig.of("latched") == []
+
+
+def test_epoch_0_validates_nothing_in_the_shift_register_itself() -> None:
+    rig = Rig()
+    register = ShiftRegister(rig.plc._down, camera_to_gate=GATE, gate_window=WINDOW)
+    register.admit(1, 0)
+    rig.token(1, PASS, epoch=0)
+    assert register.latch_tokens(0) == []
+    rig.token(1, PASS, epoch=5)
+    assert [part.verdict for part in register.latch_tokens(5)] == ["PASS"]
+
+
+def test_a_new_owner_may_begin_with_the_very_count_at_which_the_former_one_died() -> None:
+    rig = Rig().owned()
+    for _ in range(40):
+        rig.scan()
+    rig.claim(OTHER)
+    rig.scan()
+    for _ in range(20):
+        rig.scan()
+    rig.beat -= 1
+    rig.heartbeat(OTHER)
+    for _ in range(20):
+        rig.scan()
+    assert [e.detail for e in rig.of("owner")] == ["granted", "lost", "granted"]
