@@ -133,8 +133,8 @@ class Link:
     async def adjust(self, index: int, value: float, expected_old: float) -> tuple[AdjustResult, float]:
         """Send one adjustment request and wait for the PLC's echo.
 
-        Returns the PLC's result and the value that it now holds. Raises DeviceUnavailable when the link is down or no echo comes:
-        then the outcome is unknown and must be read back.
+        Returns the PLC's result and the value that it now holds. Raises DeviceUnavailable when the link is down or no echo
+        comes: then the outcome is unknown and must be read back.
         """
         if self.state != "up" or self._last is None or self._adjust_done is not None:
             raise DeviceUnavailable(self._map.name, "adjust", "the link is not up or another request is open")
@@ -201,23 +201,22 @@ class Link:
         values = self._codec.decode(up_bytes)
         name = self._map.name
         dword, real = values["SentinelDWord"], values["SentinelReal"]
+        file = self._map.file or "the map"
         if dword != SENTINEL_DWORD or not math.isclose(float(real), SENTINEL_REAL, rel_tol=1e-6):
-            tag = "SentinelDWord" if dword != SENTINEL_DWORD else "SentinelReal"
-            raise DeviceRefused(
-                name,
-                "verify",
-                f"{tag} reads {values[tag]!r}, not {SENTINEL_DWORD if tag == 'SentinelDWord' else SENTINEL_REAL}: the byte order "
-                f"('{self._map.order}') or the block's address in {self._map.file or 'the map'} is wrong, or the PLC's program "
-                "has not run its first scan",
+            tag, want = ("SentinelDWord", SENTINEL_DWORD) if dword != SENTINEL_DWORD else ("SentinelReal", SENTINEL_REAL)
+            why = (
+                f"{tag} reads {values[tag]!r}, not {want}: the byte order ({self._map.order}) or the block's address in {file} "
+                "is wrong, or the PLC's program has not run its first scan"
             )
-        if values["InterfaceChecksum"] != self._checksum:
-            raise DeviceRefused(
-                name,
-                "verify",
-                f"InterfaceChecksum in the PLC is 16#{values['InterfaceChecksum']:08X}, that of {self._map.file or 'the map'} is "
-                f"16#{self._checksum:08X}: block {self._map.up.name} or {self._map.down.name} was changed on one side only; "
-                "download the blocks that belong to the map, or correct the map",
+            raise DeviceRefused(name, "verify", why)
+        found = int(values["InterfaceChecksum"])
+        if found != self._checksum:
+            why = (
+                f"InterfaceChecksum in the PLC is 16#{found:08X}, that of {file} is 16#{self._checksum:08X}: block "
+                f"{self._map.up.name} or {self._map.down.name} was changed on one side only; download the blocks that belong "
+                "to the map, or correct the map"
             )
+            raise DeviceRefused(name, "verify", why)
         return self._image(up_bytes)
 
     async def _own(self, up: UpImage) -> UpImage:

@@ -1,0 +1,372 @@
+"""Tag maps: from a YAML file that a controls engineer edits to a checked :class:`TagMap`, and the driver it names.
+
+All errors are collected and name file, line, column and the remedy. What is an address is computed here; what a byte means is
+the codec's affair.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from gateway.core.errors import ConfigError, Problem
+from gateway.core.tags import Block, Direction, ModbusAddress, S7Address, Scale, Tag, TagMap, WordOrder, interface_checksum
+from gateway.plc.driver import PlcDriver
+from gateway.plc.layout import Cursor, Shape, Udt, layout_udt, parse_type
+from gateway.plc.yaml_source import YamlSource, read_yaml
+
+Loc = tuple[str | int, ...]
+MAX_UP_BYTES = {"s7": 222, "modbus": 250, "memory": 250}
+ROLES_WITHOUT_PLACE = ("", "param", "process")
+_INT_RANGES = {"SInt": (-128, 127), "USInt": (0, 255), "Byte": (0, 255), "Int": (-32768, 32767), "UInt": (0, 65535)}
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+
+class S7Config(_Strict):
+    """A Siemens S7 PLC over ISO-on-TCP; needs PUT/GET permitted and non-optimised blocks."""
+
+    driver: Literal["s7"]
+    name: str = Field(min_length=1, max_length=32)
+    host: str
+    port: int = Field(default=102, ge=1, le=65535)
+    rack: int = Field(default=0, ge=0, le=7)
+    slot: int = Field(default=1, ge=0, le=31)
+    order: Literal["ABCD"] = "ABCD"
+
+    def build(self, tag_map: TagMap) -> PlcDriver:
+        """Return the driver, not connected."""
+        from gateway.plc.s7 import S7Driver
+
+        return S7Driver(self.name, self.host, self.port, rack=self.rack, slot=self.slot)
+
+
+class ModbusConfig(_Strict):
+    """A PLC over Modbus TCP."""
+
+    driver: Literal["modbus"]
+    name: str = Field(min_length=1, max_length=32)
+    host: str
+    port: int = Field(default=502, ge=1, le=65535)
+    unit: int = Field(default=1, ge=0, le=255)
+    order: WordOrder = "ABCD"
+    """How 32-bit values lie in two registers."""
+
+    def build(self, tag_map: TagMap) -> PlcDriver:
+        """Return the driver, not connected."""
+        from gateway.plc.modbus import ModbusDriver
+
+        return ModbusDriver(self.name, self.host, self.port, unit=self.unit)
+
+
+class MemoryConfig(_Strict):
+    """A PLC in this process's memory, for tests."""
+
+    driver: Literal["memory"]
+    name: str = Field(min_length=1, max_length=32)
+    order: WordOrder = "ABCD"
+
+    def build(self, tag_map: TagMap) -> PlcDriver:
+        """Return the driver, not connected."""
+        from gateway.plc.memory import MemoryDriver
+
+        return MemoryDriver(self.name)
+
+
+PlcConfig = Annotated[S7Config | ModbusConfig | MemoryConfig, Field(discriminator="driver")]
+
+
+class ScaleLine(_Strict):
+    """Linear scaling between raw counts and engineering units."""
+
+    raw: tuple[float, float]
+    eng: tuple[float, float]
+
+
+class MemberLine(_Strict):
+    """A member of a UDT."""
+
+    name: str = Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")
+    type: str
+
+
+class TagLine(_Strict):
+    """One tag of a block."""
+
+    name: str = Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$", max_length=64)
+    type: str
+    """Elementary type, Array[0..n] of T, or a UDT's name."""
+    at: int | None = Field(default=None, ge=0)
+    """Byte offset in the block; computed when absent, checked when present."""
+    role: str = ""
+    """What the handshake uses it for; ``param`` an adjustable parameter, ``process`` a measured value."""
+    unit: str = Field(default="", max_length=16)
+    range: tuple[float, float] | None = None
+    """Least and greatest value in engineering units."""
+    step: float | None = Field(default=None, gt=0)
+    """Greatest move of one adjustment."""
+    rate_per_min: float | None = Field(default=None, gt=0)
+    """Most adjustments in a minute."""
+    scale: ScaleLine | None = None
+
+
+class BlockLine(_Strict):
+    """One block, with one writer; S7 names ``db``, Modbus ``area`` and ``at`` (0-based register)."""
+
+    db: int | None = Field(default=None, ge=1, le=65535)
+    area: Literal["HR"] | None = None
+    at: int | None = Field(default=None, ge=0, le=65535)
+    name: str = Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$", max_length=64)
+    dir: Direction
+    tags: list[TagLine] = Field(min_length=1)
+
+
+class MapFile(_Strict):
+    """A tag map."""
+
+    tagmap: Literal[1]
+    handshake: Literal["ring"] = "ring"
+    plc: PlcConfig
+    types: dict[str, list[MemberLine]] = Field(default_factory=dict)
+    blocks: list[BlockLine] = Field(min_length=2, max_length=2)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoadedMap:
+    """A checked map, the PLC it belongs to, and its InterfaceChecksum."""
+
+    map: TagMap
+    plc: S7Config | ModbusConfig | MemoryConfig
+    checksum: int
+
+
+def map_schema() -> dict[str, Any]:
+    """Return the JSON Schema of a tag map, for editors."""
+    return MapFile.model_json_schema()
+
+
+def load_map(path: Path | str) -> LoadedMap:
+    """Load and check a tag map; ConfigError lists everything that is wrong with it."""
+    source = read_yaml(Path(path))
+    try:
+        parsed = MapFile.model_validate(source.data)
+    except ValidationError as error:
+        raise ConfigError([source.problem(_loc(e["loc"], source), _say(e["msg"])) for e in error.errors()]) from None
+    return _Check(source, parsed).load()
+
+
+def _say(message: str) -> str:
+    return "unknown key; correct its spelling or remove it" if message == "Extra inputs are not permitted" else message
+
+
+def _loc(loc: tuple[str | int, ...], source: YamlSource) -> Loc:
+    """Leave out the union tag that pydantic puts behind ``plc``."""
+    return tuple(p for i, p in enumerate(loc) if not (i == 1 and loc[0] == "plc" and p in MAX_UP_BYTES))
+
+
+class _Check:
+    """Collects problems while the blocks are laid out."""
+
+    def __init__(self, source: YamlSource, parsed: MapFile) -> None:
+        self._source = source
+        self._file = parsed
+        self._problems: list[Problem] = []
+
+    def _say(self, loc: Loc, message: str) -> None:
+        self._problems.append(self._source.problem(loc, message))
+
+    def load(self) -> LoadedMap:
+        types = self._types()
+        blocks = [self._block(i, line, types) for i, line in enumerate(self._file.blocks)]
+        by_dir = {b.direction: b for b in blocks}
+        if len(by_dir) != 2:
+            self._say(("blocks", 1, "dir"), "one block must be plc->gw and the other gw->plc: each byte has one writer")
+            raise ConfigError(self._problems)
+        up, down = by_dir["plc->gw"], by_dir["gw->plc"]
+        self._names_and_roles()
+        self._handshake(up, down)
+        self._sizes(up, down)
+        if self._problems:
+            raise ConfigError(sorted(self._problems, key=lambda p: (p.line, p.column)))
+        plc = self._file.plc
+        roles = {t.role: t for b in (up, down) for t in b.tags if t.role not in ROLES_WITHOUT_PLACE}
+        tag_map = TagMap(name=plc.name, order=plc.order, up=up, down=down, file=str(self._source.path), roles=roles)
+        return LoadedMap(map=tag_map, plc=plc, checksum=interface_checksum(up, down))
+
+    def _types(self) -> dict[str, Udt]:
+        types: dict[str, Udt] = {}
+        for name, members in self._file.types.items():
+            try:
+                if not members:
+                    raise ValueError("a UDT needs at least one member")
+                types[name] = layout_udt([(m.name, m.type) for m in members])
+            except ValueError as error:
+                self._say(("types", name), str(error))
+        return types
+
+    def _block(self, i: int, line: BlockLine, types: Mapping[str, Udt]) -> Block:
+        at: Loc = ("blocks", i)
+        base: S7Address | ModbusAddress
+        if self._file.plc.driver == "modbus":
+            if line.area is None or line.at is None:
+                self._say(at, "a Modbus block needs area (HR) and at (first register, 0-based)")
+            if line.db is not None:
+                self._say((*at, "db"), "a Modbus block has no db; use area and at")
+            base = ModbusAddress(area="HR", register=line.at or 0)
+        else:
+            if line.db is None:
+                self._say(at, "an S7 block needs db (its number)")
+            if line.area is not None or line.at is not None:
+                self._say(at, "an S7 block has no area and at; use db")
+            base = S7Address(db=line.db or 1, byte=0)
+        cursor = Cursor()
+        tags = [t for j, tag in enumerate(line.tags) if (t := self._tag((*at, "tags", j), tag, types, cursor, line.dir))]
+        return Block(name=line.name, base=base, direction=line.dir, tags=tuple(tags), size=cursor.size)
+
+    def _tag(self, at: Loc, line: TagLine, types: Mapping[str, Udt], cursor: Cursor, direction: Direction) -> Tag | None:
+        try:
+            shape = parse_type(line.type, types)
+        except ValueError as error:
+            self._say((*at, "type"), str(error))
+            return None
+        try:
+            offset, bit, size = cursor.place(line.name, shape, line.at)
+        except ValueError as error:
+            self._say((*at, "at") if line.at is not None else at, f"{line.name}: {error}")
+            return None
+        self._limits(at, line, shape, direction)
+        scale = Scale(raw=line.scale.raw, eng=line.scale.eng) if line.scale else None
+        return Tag(
+            name=line.name,
+            datatype=shape.base,
+            offset=offset,
+            bit=bit,
+            count=shape.count,
+            fields=shape.fields,
+            size=size,
+            role=line.role,
+            unit=line.unit,
+            range=line.range,
+            step=line.step,
+            rate_per_min=line.rate_per_min,
+            scale=scale,
+        )
+
+    def _limits(self, at: Loc, line: TagLine, shape: Shape, direction: Direction) -> None:
+        if line.scale is not None and (line.scale.raw[0] == line.scale.raw[1] or shape.fields or shape.base == "Bool"):
+            self._say((*at, "scale"), "scaling needs two different raw values and a number to scale")
+        if line.range is not None:
+            low, high = line.range
+            if not low < high:
+                self._say((*at, "range"), f"the range must rise, {low:g} … {high:g} does not")
+            elif line.scale is None and shape.base in _INT_RANGES:
+                least, most = _INT_RANGES[shape.base]
+                if low < least or high > most:
+                    self._say((*at, "range"), f"{low:g} … {high:g} does not fit into {shape.base} ({least} … {most})")
+            if line.step is not None and line.step > high - low:
+                self._say((*at, "step"), f"a step of {line.step:g} is larger than the range")
+        if line.role == "param":
+            missing = [k for k in ("unit", "range", "step", "rate_per_min") if not getattr(line, k)]
+            if missing:
+                self._say(at, f"{line.name}: a parameter needs {', '.join(missing)}")
+            if direction != "plc->gw":
+                self._say((*at, "role"), "parameters lie in the plc->gw block: the PLC owns them, changes go by request")
+            if shape.base == "Bool" or shape.count or shape.fields:
+                self._say((*at, "type"), "a parameter is one number")
+
+    def _names_and_roles(self) -> None:
+        names: dict[str, Loc] = {}
+        roles: dict[str, Loc] = {}
+        for i, block in enumerate(self._file.blocks):
+            for j, tag in enumerate(block.tags):
+                at: Loc = ("blocks", i, "tags", j)
+                if tag.name in names:
+                    self._say((*at, "name"), f"{tag.name} is the name of another tag (line {self._line(names[tag.name])})")
+                names.setdefault(tag.name, at)
+                if tag.role in ROLES_WITHOUT_PLACE:
+                    continue
+                if tag.role in roles:
+                    self._say((*at, "role"), f"{tag.role} is the role of another tag (line {self._line(roles[tag.role])})")
+                roles.setdefault(tag.role, at)
+
+    def _line(self, loc: Loc) -> int:
+        return self._source.locate(loc)[0]
+
+    def _handshake(self, up: Block, down: Block) -> None:
+        wanted = handshake_layout()
+        for key, block in (("up", up), ("down", down)):
+            i = 0 if self._file.blocks[0].dir == block.direction else 1
+            lines = {t.role: j for j, t in enumerate(self._file.blocks[i].tags)}
+            placed = {t.role: t for t in block.tags}
+            for role, want in wanted[key].items():
+                if role not in lines:
+                    where = f"{{name: {want.name}, type: {want.type}, role: {role}}} at byte {want.at}"
+                    self._say(("blocks", i), f"the handshake's role {role} is missing; add {where}")
+                    continue
+                at: Loc = ("blocks", i, "tags", lines[role])
+                tag, line = placed.get(role), self._file.blocks[i].tags[lines[role]]
+                if line.type.replace(" ", "") != want.type.replace(" ", ""):
+                    self._say((*at, "type"), f"role {role} has type {want.type}, not {line.type}")
+                if line.name != want.name:
+                    self._say((*at, "name"), f"role {role} is named {want.name}, not {line.name}")
+                if tag is not None and tag.offset != want.at:
+                    self._say(at, f"role {role} must lie at byte {want.at}, it lies at {tag.offset}")
+            for role, j in lines.items():
+                if role not in wanted[key] and role not in ROLES_WITHOUT_PLACE:
+                    self._say(("blocks", i, "tags", j, "role"), f"unknown role {role!r} in a {block.direction} block")
+        for name, members in handshake_types().items():
+            have = {k: [(m.name, m.type) for m in v] for k, v in self._file.types.items()}
+            if name in have and have[name] != members:
+                self._say(("types", name), f"{name} must be {members}")
+
+    def _sizes(self, up: Block, down: Block) -> None:
+        most = MAX_UP_BYTES[self._file.plc.driver]
+        if up.size > most:
+            i = 0 if self._file.blocks[0].dir == "plc->gw" else 1
+            self._say(("blocks", i), f"{up.name} has {up.size} bytes, one request carries {most}; drop or move process tags")
+        if self._file.plc.driver == "modbus" and isinstance(up.base, ModbusAddress) and isinstance(down.base, ModbusAddress):
+            ends = [(b.base.register, b.base.register + b.size // 2) for b in (up, down) if isinstance(b.base, ModbusAddress)]
+            if ends[0][0] < ends[1][1] and ends[1][0] < ends[0][1]:
+                self._say(
+                    ("blocks", 1, "at"), f"the blocks overlap (registers {ends[0]} and {ends[1]}): two writers of one register"
+                )
+            if max(e for _, e in ends) > 65536:
+                self._say(("blocks", 1, "at"), "the block ends beyond register 65535")
+        if isinstance(up.base, S7Address) and isinstance(down.base, S7Address) and up.base.db == down.base.db:
+            self._say(
+                ("blocks", 1, "db"),
+                f"both blocks lie in DB{up.base.db}: one block a direction, so that no byte has two writers",
+            )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Wanted:
+    name: str
+    type: str
+    at: int
+
+
+@functools.cache
+def _handshake_file() -> dict[str, Any]:
+    beside = Path(__file__).with_name("handshake.yaml")
+    source = Path(__file__).resolve().parents[2] / "plc_maps" / "handshake.yaml"
+    data: dict[str, Any] = read_yaml(beside if beside.exists() else source).data
+    return data
+
+
+def handshake_layout() -> dict[str, dict[str, _Wanted]]:
+    """Return the fixed layout: ``up`` and ``down``, each role → name, type and byte offset."""
+    data = _handshake_file()
+    return {k: {t["role"]: _Wanted(name=t["name"], type=t["type"], at=t["at"]) for t in data[k]} for k in ("up", "down")}
+
+
+def handshake_types() -> dict[str, list[tuple[str, str]]]:
+    """Return the UDTs that the handshake fixes, as (member, type)."""
+    return {k: [(m["name"], m["type"]) for m in v] for k, v in _handshake_file()["types"].items()}

@@ -1,0 +1,74 @@
+"""A PLC in this process's memory: the same contract as a real driver, for tests of everything above."""
+
+from __future__ import annotations
+
+import asyncio
+
+from gateway.core.errors import DeviceRefused, DeviceUnavailable
+from gateway.core.tags import Span
+from gateway.plc.driver import MAX_WRITE_BYTES
+
+
+class Memory:
+    """The blocks of one simulated PLC by direction; set ``down`` to make it unreachable."""
+
+    plcs: dict[str, Memory] = {}
+
+    def __init__(self, name: str, up: bytearray, down: bytearray) -> None:
+        """Serve ``up`` (plc->gw) and ``down`` (gw->plc) under ``name``."""
+        self.blocks = {"plc->gw": up, "gw->plc": down}
+        self.reachable = True
+        Memory.plcs[name] = self
+
+
+class MemoryDriver:
+    """Reads and writes a :class:`Memory` of the same name."""
+
+    def __init__(self, name: str) -> None:
+        """Take the name; nothing is looked up before :meth:`connect`."""
+        self._name = name
+        self._memory: Memory | None = None
+
+    async def connect(self) -> None:
+        """Find the memory."""
+        await asyncio.sleep(0)
+        memory = Memory.plcs.get(self._name)
+        if memory is None or not memory.reachable:
+            raise DeviceUnavailable(self._name, "connect", "there is no such PLC in this process's memory")
+        self._memory = memory
+
+    async def read(self, span: Span) -> bytes:
+        """Read."""
+        block = await self._block(span, "read")
+        return bytes(block[span.offset : span.offset + span.length])
+
+    async def write(self, span: Span, data: bytes) -> None:
+        """Write; only the gw->plc block may be written."""
+        if len(data) != span.length or len(data) > MAX_WRITE_BYTES:
+            raise ValueError(f"{len(data)} bytes for a span of {span.length} (at most {MAX_WRITE_BYTES})")
+        block = await self._block(span, "write")
+        if span.block.direction != "gw->plc":
+            raise DeviceRefused(self._name, "write", f"{span.block.name} belongs to the PLC")
+        block[span.offset : span.offset + span.length] = data
+
+    async def _block(self, span: Span, op: str) -> bytearray:
+        memory = self._memory
+        if memory is None:
+            raise DeviceUnavailable(self._name, op, "not connected")
+        try:
+            await asyncio.sleep(0)
+        except asyncio.CancelledError:
+            self._memory = None
+            raise
+        if not memory.reachable:
+            self._memory = None
+            raise DeviceUnavailable(self._name, op, "the PLC does not answer")
+        block = memory.blocks[span.block.direction]
+        if span.offset + span.length > len(block):
+            self._memory = None
+            raise DeviceRefused(self._name, op, f"{span.block.name} has only {len(block)} bytes")
+        return block
+
+    async def close(self) -> None:
+        """Forget the memory."""
+        self._memory = None
