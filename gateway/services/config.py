@@ -1,0 +1,97 @@
+"""What the services process is told at its start, checked: where records come from and where everything goes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+
+class OpcUaConfig(_Strict):
+    """The OPC UA server."""
+
+    host: str = "127.0.0.1"
+    """Address to listen on; loopback unless changed."""
+    port: int = Field(default=4840, ge=0, le=65535)
+    """0 takes a free port, which the ready line then tells."""
+    application_uri: str = Field(default="urn:vision-gateway", pattern=r"^urn:[!-~]+$")
+    """Must be unique in the plant; it stands in the certificate."""
+    pki: Path | None = None
+    """Folder of keys and certificates; ``pki`` below the data folder when not given."""
+    users: Path | None = None
+    """File of users with password hashes; ``opcua-users.json`` below the data folder when not given."""
+
+
+class PicturesConfig(_Strict):
+    """Pictures of rejects and of a sample of the passes."""
+
+    dir: Path | None = None
+    """``pictures`` below the data folder when not given."""
+    max_mb: float = Field(default=500, ge=0, le=1e7)
+    pass_share: float = Field(default=0.02, ge=0, le=1)
+    min_free_mb: float = Field(default=256, ge=0)
+    """Below this much free disk no picture is kept."""
+
+
+class ParamConfig(_Strict):
+    """An adjustable parameter of the line's tag map, in engineering units."""
+
+    name: str = Field(min_length=1)
+    unit: str = ""
+    range: tuple[float, float] | None = None
+    step: float | None = None
+
+
+class LineServices(_Strict):
+    """One line as services sees it."""
+
+    name: str = Field(pattern=r"^[A-Za-z][A-Za-z0-9_-]{0,31}$")
+    cameras: list[str] = Field(min_length=1)
+    journal: Path
+    records_socket: Path
+    """Datagram socket that this process binds for control's records."""
+    commands_socket: Path
+    """Control's stream socket for commands."""
+    rings: dict[str, Path] = Field(default_factory=dict)
+    """Frame ring by camera."""
+    params: list[ParamConfig] = Field(default_factory=list)
+    process_tags: list[str] = Field(default_factory=list)
+    """Names of the mapped process values that are no parameters."""
+    model_id: str = ""
+    adjust: list[dict[str, Any]] = Field(default_factory=list)
+    """Rules as gateway.actions understands them."""
+    imaging_baseline: dict[str, Any] | None = None
+
+
+class ServicesConfig(_Strict):
+    """The whole of it."""
+
+    data_dir: Path
+    lines: list[LineServices] = Field(min_length=1)
+    opcua: OpcUaConfig = Field(default_factory=OpcUaConfig)
+    pictures: PicturesConfig = Field(default_factory=PicturesConfig)
+
+    @property
+    def ops(self) -> Path:
+        """Return the path of the operations database."""
+        return self.data_dir / "ops.db"
+
+    @property
+    def pki(self) -> Path:
+        """Return the folder of keys and certificates."""
+        return self.opcua.pki or self.data_dir / "pki"
+
+    @property
+    def users(self) -> Path:
+        """Return the file of OPC UA users."""
+        return self.opcua.users or self.data_dir / "opcua-users.json"
+
+    @property
+    def picture_dir(self) -> Path:
+        """Return the folder of pictures."""
+        return self.pictures.dir or self.data_dir / "pictures"
