@@ -12,5 +12,6 @@ Reading order:
 * ``control`` — one process a line; ``control/line.py`` tells the story of one part.
 * ``services`` — one process that hangs everything else on the record stream.
 * ``learning`` — from a folder of pictures to a model package.
+* ``yaml_source``, ``process`` — how a person's file is read with places; how a child process begins and ends.
 * ``config``, ``app``, ``cli`` — the file, the supervisor, the commands.
 """
