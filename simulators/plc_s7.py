@@ -17,7 +17,7 @@ from __future__ import annotations
 import asyncio
 import struct
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 from snap7.s7protocol import S7Function, S7PDUType
 from snap7.server import Server
@@ -189,9 +189,8 @@ class _Connection(asyncio.Protocol):
         self.transport: asyncio.Transport
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        if not isinstance(transport, asyncio.Transport):
-            raise TypeError("an S7 connection needs a stream")
-        self.transport = transport
+        # uvloop's transports do not derive from asyncio's classes, so that this cannot be checked at run time.
+        self.transport = cast(asyncio.Transport, transport)
         self._peer = transport.get_extra_info("peername")[:2]
         self._connections.add(self)
 
