@@ -8,7 +8,21 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass, field, fields
+from enum import StrEnum
 from typing import Any, ClassVar
+
+
+class TokenFate(StrEnum):
+    """What is known of a verdict token's way to the PLC."""
+
+    ACKED = "acked"
+    """The PLC took it in time."""
+    LATE = "late"
+    """The PLC took it after the part's deadline."""
+    UNKNOWN = "unknown"
+    """It was sent, but no acknowledgement came: the PLC may have it."""
+    VOID = "void"
+    """It was never sent."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,8 +46,8 @@ class PartJudged(Record):
     """PASS, FAIL or NOT_INSPECTED."""
     defect: str = ""
     reasons: tuple[str, ...] = ()
-    token: str = "void"  # noqa: S105 - the fate of a verdict token
-    """acked (the PLC took it) · late (acked after the deadline) · unknown (the write's answer was lost) · void (never sent)."""
+    token: str = TokenFate.VOID
+    """What became of its token, see :class:`TokenFate`; never void for a PASS."""
     encoder: int | None = None
     label: str = ""
     scores: dict[str, float] = field(default_factory=dict)
@@ -45,6 +59,8 @@ class PartJudged(Record):
     """The first view's camera and its frame counter; -1 when no frame was bound."""
     frame_slot: int = -1
     frame_generation: int = -1
+    frame_shape: tuple[int, int, int] = (0, 0, 0)
+    """Height, width and channels of that frame's picture, with which it can be read from the ring."""
     t_exposed_mono_ns: int = 0
     t_trigger_mono_ns: int = 0
     t_frame_mono_ns: int = 0
@@ -127,6 +143,7 @@ def from_json(text: str | bytes) -> Record:
         raise ValueError(f"unknown record kind {raw.get('kind')!r}")
     known = {f.name for f in fields(cls)}
     values = {k: v for k, v in raw.items() if k in known}
-    if "reasons" in values:
-        values["reasons"] = tuple(values["reasons"])
+    for name in ("reasons", "frame_shape"):
+        if name in values:
+            values[name] = tuple(values[name])
     return cls(**values)

@@ -23,7 +23,7 @@ IntentState = Literal["intent", "sent", "confirmed", "blocked", "refused", "unkn
 
 #: From which states an intent may go to which; the end states have no way out.
 TRANSITIONS: dict[str, frozenset[str]] = {
-    "intent": frozenset({"sent", "expired"}),
+    "intent": frozenset({"sent", "blocked", "expired"}),
     "sent": frozenset({"confirmed", "blocked", "refused", "unknown"}),
 }
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from gateway.actions.adjust import AdjustRule
+from gateway.monitoring.imaging import ImagingBaseline
 
 
 class _Strict(BaseModel):
@@ -63,9 +65,21 @@ class LineServices(_Strict):
     process_tags: list[str] = Field(default_factory=list)
     """Names of the mapped process values that are no parameters."""
     model_id: str = ""
-    adjust: list[dict[str, Any]] = Field(default_factory=list)
-    """Rules as gateway.actions understands them."""
-    imaging_baseline: dict[str, Any] | None = None
+    """The model package that judges, to which the imaging baseline belongs."""
+    adjust: list[AdjustRule] = Field(default_factory=list)
+    imaging_baseline: ImagingBaseline | None = None
+    """From the model package; without one nothing is adjusted."""
+
+    @model_validator(mode="after")
+    def _rules_fit(self) -> LineServices:
+        params = {p.name: p for p in self.params}
+        tags = [rule.tag for rule in self.adjust]
+        for rule in self.adjust:
+            if rule.tag not in params:
+                raise ValueError(f"adjust: {rule.tag} is no parameter of {self.name}; it has: {', '.join(params) or 'none'}")
+            if tags.count(rule.tag) > 1:
+                raise ValueError(f"adjust: two rules move {rule.tag}; each would take the other for a stranger: keep one")
+        return self
 
 
 class ServicesConfig(_Strict):
@@ -75,6 +89,13 @@ class ServicesConfig(_Strict):
     lines: list[LineServices] = Field(min_length=1)
     opcua: OpcUaConfig = Field(default_factory=OpcUaConfig)
     pictures: PicturesConfig = Field(default_factory=PicturesConfig)
+
+    @model_validator(mode="after")
+    def _names_differ(self) -> ServicesConfig:
+        names = [line.name for line in self.lines]
+        if len(set(names)) != len(names):
+            raise ValueError(f"lines: the name {max(names, key=names.count)!r} is used twice; records are kept by line name")
+        return self
 
     @property
     def ops(self) -> Path:

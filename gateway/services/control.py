@@ -1,0 +1,104 @@
+"""The one way from services to control: its commands socket. Asks for an adjustment, and asks whether anybody is there.
+
+Control need not be there: whatever is missing is an answer too. It must not know what may be asked for.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import structlog
+
+from gateway.core.commands import AdjustParameter, Answer, answer_from_json, command_to_json
+
+PROBE = b'{"kind":"alive?"}\n'
+"""No command: control refuses it at once, and a refusal is a sign of life that nothing but its running loop can give."""
+PROBE_S = 0.5
+ALIVE_S = 2.5
+RETRY_S = 0.1
+
+_log = structlog.get_logger("control")
+
+
+class ControlSocket:
+    """Control's commands socket, seen from services."""
+
+    def __init__(self, line: str, path: Path, *, clock: Callable[[], float] = time.monotonic) -> None:
+        """Take the socket's path; ``clock`` returns monotonic seconds."""
+        self._line = line
+        self._path = str(path)
+        self._clock = clock
+        self._answered_at: float | None = None
+
+    @property
+    def alive(self) -> bool:
+        """Return whether control has answered within the last 2.5 s."""
+        return self._answered_at is not None and self._clock() - self._answered_at < ALIVE_S
+
+    async def watch(self) -> None:
+        """Ask twice a second whether control is there; never ends."""
+        while True:
+            try:
+                reader, writer = await asyncio.open_unix_connection(self._path)
+            except OSError:
+                await asyncio.sleep(PROBE_S)
+                continue
+            try:
+                await self._probe(reader, writer)
+            except (OSError, TimeoutError, ValueError):
+                pass  # nothing came: the time of the last answer says so
+            finally:
+                writer.close()
+            await asyncio.sleep(PROBE_S)
+
+    async def _probe(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while True:
+            writer.write(PROBE)
+            async with asyncio.timeout(ALIVE_S):
+                if not await reader.readline():
+                    return
+            self._answered_at = self._clock()
+            await asyncio.sleep(PROBE_S)
+
+    async def ask(self, command: AdjustParameter, timeout_s: float, on_write: Callable[[], None]) -> Answer | None:
+        """Send ``command`` and return control's answer, None when none came in time.
+
+        A lost connection is made again within ``timeout_s`` and the command repeated under its id, which control answers as
+        before if it still knows it. ``on_write`` is called before each copy is written: with two of them, the answer alone does
+        not tell what happened.
+        """
+        body = command_to_json(command).encode() + b"\n"
+        try:
+            async with asyncio.timeout(timeout_s):
+                while True:
+                    try:
+                        reader, writer = await asyncio.open_unix_connection(self._path)
+                    except OSError:
+                        await asyncio.sleep(RETRY_S)
+                        continue
+                    try:
+                        on_write()
+                        writer.write(body)
+                        if answer := await self._answer(reader, command.id):
+                            return answer
+                    except (OSError, ValueError):
+                        pass  # control went away; the same again
+                    finally:
+                        writer.close()
+                    await asyncio.sleep(RETRY_S)
+        except TimeoutError:
+            return None
+
+    async def _answer(self, reader: asyncio.StreamReader, id: str) -> Answer | None:
+        while line := await reader.readline():
+            try:
+                answer = answer_from_json(line)
+            except (ValueError, TypeError) as e:
+                _log.warning("control's answer is none", line=self._line, error=str(e))
+                continue
+            if answer.id == id:
+                return answer
+        return None

@@ -1,0 +1,193 @@
+"""What one record sets off: it is counted, watched, acted upon, and only then shown and pictured.
+
+A batch of records is taken and committed without a pause in between: cursor, counts and decisions stand in one transaction, so
+each record has its effects exactly once, whenever the process dies. What is shown is telemetry: when services is behind, only
+the newest value of a tag is written.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+
+import structlog
+
+from gateway.core.errors import GatewayError
+from gateway.core.events import LineState, PartJudged, Record, from_json, to_json
+from gateway.monitoring.imaging import Imaging
+from gateway.opcua.flat import HEALTH, Param
+from gateway.opcua.server import OpcUaServer, StationNodes
+from gateway.opcua.station import Counters, Station, Update
+from gateway.record.images import PictureStore
+from gateway.record.ops import OpsDatabase
+from gateway.services.act import LineActions
+from gateway.services.config import LineServices
+from gateway.services.control import ControlSocket
+from gateway.services.pixels import Pictures
+from gateway.services.stream import RecordStream
+
+TICK_S = 0.5
+JOURNAL_RETRY_S = 2.0
+SHOWN_ONE_BY_ONE = 8
+"""Batches up to this many records are written tag by tag; of larger ones only the newest value of each tag."""
+
+_HEALTH = {Imaging.NORMAL: "Normal", Imaging.OFF_SPEC: "OffSpec", Imaging.UNKNOWN: "CheckFunction"}
+
+_log = structlog.get_logger("line")
+
+
+def params_of(line: LineServices) -> tuple[Param, ...]:
+    """Return the line's parameters as the tag tree has them."""
+    return tuple(Param(name=p.name, unit=p.unit, range=p.range) for p in line.params)
+
+
+def nodes_of(line: LineServices) -> StationNodes:
+    """Return the line's station: it is named after the first camera, whose picture a part's record names."""
+    return StationNodes(id=f"{line.name}.{line.cameras[0]}", params=params_of(line))
+
+
+def newest(updates: Sequence[Update]) -> list[Update]:
+    """Return the last update of each tag, in the order of these last ones, so that a commit number still comes last."""
+    last: dict[str, Update] = {}
+    for update in updates:
+        last.pop(update.tag, None)
+        last[update.tag] = update
+    return list(last.values())
+
+
+class LineFeed:
+    """One line: its record stream and everything that hangs on it."""
+
+    def __init__(
+        self,
+        line: LineServices,
+        *,
+        ops: OpsDatabase,
+        server: OpcUaServer,
+        store: PictureStore,
+        clock: Callable[[], int],
+    ) -> None:
+        """Take up where ``ops`` says that the last process stopped; ``clock`` returns UTC ns."""
+        self._name = line.name
+        self._ops = ops
+        self._server = server
+        self._clock = clock
+        self._journal, self._cursor = ops.cursor(line.name)
+        self._counters = Counters(**(ops.state(f"counters.{line.name}") or {}))
+        self._station_id = nodes_of(line).id
+        self._station = Station(params_of(line), self._counters)
+        self._pictures = Pictures(line.rings, store)
+        self._control = ControlSocket(line.name, line.commands_socket)
+        self._actions = LineActions(line, ops, self._control, self._commit, clock)
+        self._line_state = ops.state(f"line.{line.name}")
+        self._health = ""
+        self._failed = ""
+        self._writing = asyncio.Lock()
+        self.stream = RecordStream(line.name, line.records_socket, line.journal, self._cursor, self._journal)
+        """To be entered before :meth:`run`."""
+
+    async def start(self) -> None:
+        """Show what is known at the start: nothing of now, until control has answered."""
+        now = self._clock()
+        self._actions.restore()
+        updates = [*self._station.initial(now), *self._station.alive(False, now), *self._station.health(None, now)]
+        if self._line_state is not None:
+            # Control records changes only: the last one stands until the next.
+            state = from_json(self._line_state)
+            self._actions.take(state, self._journal)
+            updates += self._station.apply(state)
+        await self._server.write(self._station_id, updates)
+
+    async def run(self) -> None:
+        """Run until cancelled."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._records())
+            group.create_task(self._ticks())
+            group.create_task(self._control.watch())
+            group.create_task(self._actions.run())
+
+    def close(self) -> None:
+        """Let go of the frame rings."""
+        self._pictures.close()
+
+    # -- records ------------------------------------------------------------------------------------------------------------
+
+    async def _records(self) -> None:
+        while True:
+            try:
+                records = await self.stream.batch()
+            except GatewayError as error:
+                self._complain(str(error))
+                await asyncio.sleep(JOURNAL_RETRY_S)
+                continue
+            updates = self._take(records)
+            self._commit()
+            for record in records:
+                if isinstance(record, PartJudged) and record.seq:
+                    self._pictures.keep(record)
+            await self._show(updates if len(records) <= SHOWN_ONE_BY_ONE else newest(updates))
+
+    def _take(self, records: Sequence[Record]) -> list[Update]:
+        updates = []
+        for record in records:
+            if isinstance(record, LineState):
+                self._line_state = to_json(record)
+            # What has no number is in no journal: it is shown, but would not be counted exactly once.
+            if record.seq:
+                self._counters.count(record)
+                self._journal, self._cursor = self.stream.journal, record.seq
+            if record.seq or not isinstance(record, PartJudged):
+                self._actions.take(record, self._journal)
+            updates += self._station.apply(record)
+        return updates
+
+    def _commit(self) -> bool:
+        """Commit cursor, counts and decisions together; False when the disk refuses: the next commit holds all of it."""
+        try:
+            with self._ops.transaction(durable=self._actions.urgent):
+                self._ops.set_cursor(self._name, self._journal, self._cursor)
+                self._ops.set_state(f"counters.{self._name}", asdict(self._counters))
+                self._ops.set_state(f"line.{self._name}", self._line_state)
+                self._actions.save()
+        except sqlite3.OperationalError as error:
+            self._actions.not_saved()
+            self._complain(f"operations database {self._ops.path}: {error}; free the disk, nothing is adjusted until then")
+            return False
+        self._actions.saved()
+        if self._failed:
+            _log.info("records are processed again", line=self._name)
+            self._failed = ""
+        return True
+
+    def _complain(self, error: str) -> None:
+        if error != self._failed:
+            _log.error("records cannot be processed", line=self._name, error=error)
+        self._failed = error
+
+    # -- time ---------------------------------------------------------------------------------------------------------------
+
+    async def _ticks(self) -> None:
+        while True:
+            now = self._clock()
+            self._actions.tick()
+            if self._actions.urgent:
+                self._commit()
+            updates = [*self._station.tick(now), *self._station.alive(self._control.alive, now), *self._imaging(now)]
+            await self._show(updates)
+            await asyncio.sleep(TICK_S)
+
+    def _imaging(self, now: int) -> list[Update]:
+        """Return the imaging health if it changed, in words to the log."""
+        health = self._actions.health
+        if health.status.name == self._health:
+            return []
+        _log.info("imaging", line=self._name, health=health.status.value, words=health.words)
+        self._health = health.status.name
+        index = HEALTH.index(_HEALTH[health.status])
+        return self._station.health(index, now, certain=health.status is not Imaging.UNKNOWN)
+
+    async def _show(self, updates: list[Update]) -> None:
+        async with self._writing:  # a result's tags must not mix with a change of their quality
+            await self._server.write(self._station_id, updates)
