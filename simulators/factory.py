@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import gc
 import json
+import logging
 import os
 import select
 import signal
@@ -242,6 +243,8 @@ def _read_config() -> FactoryConfig:
 def main() -> int:
     """Run the process; 1 with a message on stderr when something cannot be had."""
     cv2.setNumThreads(1)
+    # pymodbus' server dumps the packets of a client that has gone; that a connection ended is no news here.
+    logging.getLogger("pymodbus.logging").setLevel(logging.CRITICAL)
     sys.setswitchinterval(5e-4)  # pictures are made on a thread that must not hold up the PLC's port for 5 ms
     try:
         uvloop.run(run(_read_config()))

@@ -149,7 +149,7 @@ def _scratch(scene: Grey, rng: np.random.Generator) -> None:
     side = bend * (1 - 4 * along**2)
     dx, dy = np.cos(angle), np.sin(angle)
     points = [(x + a * length * dx - s * dy, y + a * length * dy + s * dx) for a, s in zip(along, side, strict=True)]
-    strength = np.float32(rng.uniform(38, 75))
+    strength = np.float32(rng.uniform(55, 90))
     bright = _stroke(scene, points, 1 + int(rng.random() < 0.35), 0.5)
     dark = _stroke(scene, [(px + 1.2 * dy + 0.3, py - 1.2 * dx + 0.3) for px, py in points], 1, 0.6)
     scene += strength * bright - np.float32(0.6) * strength * dark
@@ -160,7 +160,7 @@ def _crack(scene: Grey, rng: np.random.Generator) -> None:
     size = scene.shape[0]
     start = _place(rng, size, 0.15)
     heading = rng.uniform(0, 2 * np.pi)
-    strength = np.float32(rng.uniform(45, 85))
+    strength = np.float32(rng.uniform(55, 90))
     main = _jagged(rng, start, heading, rng.uniform(0.2, 0.45) * size, size)
     cover = _stroke(scene, main, 1, 0.45)
     for _ in range(int(rng.integers(1, 3))):
@@ -194,7 +194,7 @@ def _dent(scene: Grey, rng: np.random.Generator) -> None:
     bowl = np.exp(-(a**2 + b**2) / 2)
     lamp = rng.normal(-2.2, 0.25)
     slope = (u * np.float32(np.cos(lamp)) + v * np.float32(np.sin(lamp))) / np.float32(reach)
-    strength = np.float32(rng.uniform(30, 58))
+    strength = np.float32(rng.uniform(42, 70))
     view += strength * bowl * (slope - np.float32(0.25))
 
 
@@ -211,7 +211,7 @@ def _stain(scene: Grey, rng: np.random.Generator) -> None:
     inside = (edge - np.hypot(u, v) / np.float32(reach)) * np.float32(9)
     patch = 1 / (1 + np.exp(np.clip(-inside, -30, 30)))
     rim = np.exp(-((inside - 1) ** 2) / 3)
-    depth = np.float32(rng.uniform(0.13, 0.3))
+    depth = np.float32(rng.uniform(0.18, 0.34))
     view *= 1 - depth * patch - np.float32(0.35) * depth * rim
 
 

@@ -1,0 +1,232 @@
+"""The loop's latency beside its floor: trigger and frame seen → token acknowledged, and photo-eye edge → token used by a scan.
+
+    make bench                      # or: .venv/bin/python benchmarks/loop.py [--repeat 3] [--seconds 30] [--write]
+
+Every case runs the whole gateway on simulated factories, as the demo does. The floor (``floor.py``: the same model alone plus one
+raw write over the same protocol) is measured in the same run, under the same load. ``--write`` puts the tables into
+docs/benchmarks.md. Ratios and differences within a run are what counts: the machine is shared and noisy.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import os
+import platform
+import statistics
+import sys
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from simulators.demo_files import LINES, DemoLine
+from simulators.demo_score import score_of
+from simulators.records import latency_ms, read_journal
+from simulators.stand import Program, Stand, StandOptions
+
+HERE = Path(__file__).resolve().parent
+DOCUMENT = HERE.parent / "docs" / "benchmarks.md"
+PERCENTILES = (50, 95, 99, 100)
+BY_PROTOCOL = {line.protocol: line for line in LINES}
+DEADLINE_MS = 150.0
+WARM_UP_S = 5.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Case:
+    """One configuration to measure."""
+
+    lines: Sequence[DemoLine]
+    scan_ms: float = 10.0
+    clients: int = 0
+    """OPC UA clients with 100 monitored items each at 10 Hz."""
+
+    @property
+    def name(self) -> str:
+        """Return the case's name in the tables."""
+        protocols = " + ".join(line.protocol for line in self.lines)
+        return f"{protocols}, scan {self.scan_ms:g} ms" + (f", {self.clients} OPC UA clients" if self.clients else "")
+
+
+@dataclass(slots=True)
+class Result:
+    """What one run of a case gave, ms."""
+
+    loop: list[float] = field(default_factory=list)
+    floor: list[float] = field(default_factory=list)
+    infer: list[float] = field(default_factory=list)
+    write: list[float] = field(default_factory=list)
+    reaction: list[float] = field(default_factory=list)
+    parts: int = 0
+    misses: int = 0
+    notifications_per_s: float = 0.0
+
+
+def percentiles(values: Sequence[float]) -> list[float]:
+    """Return p50, p95, p99 and the maximum; NaN when there are no values."""
+    return [float(np.percentile(values, p)) for p in PERCENTILES] if values else [float("nan")] * 4
+
+
+async def measure(case: Case, rate: float, seconds: float, seed: int) -> Result:
+    """Run one case once."""
+    with tempfile.TemporaryDirectory(prefix="vision-gateway-bench-") as name:
+        folder = Path(name)
+        parts = int(rate * (seconds + WARM_UP_S))
+        stand = Stand(
+            StandOptions(
+                folder=folder,
+                scenario="steady",
+                parts=parts,
+                parts_per_s=rate,
+                seed=seed,
+                lines=case.lines,
+                scan_ms=case.scan_ms,
+            )
+        )
+        probe, target, scada = Program("floor"), Program("the floor's PLC"), Program("scada")
+        try:
+            where = await stand.start()
+            await _start_floor(case, stand, folder, probe, target)
+            if case.clients:
+                await _start_scada(case, where, folder, scada)
+            while not stand.done():
+                await asyncio.sleep(0.5)
+                if fallen := stand.fallen():
+                    raise RuntimeError(fallen)
+        finally:
+            for program in (probe, scada, target):
+                await program.stop(interrupt=False)
+            await stand.stop()
+        return _collect(case, stand, probe, scada)
+
+
+async def _start_floor(case: Case, stand: Stand, folder: Path, probe: Program, target: Program) -> None:
+    line = case.lines[0]
+    config = stand.factory_config(line) | {"ledger": str(folder / "floor.ledger.jsonl"), "parts": 1}
+    log = folder / "floor.log"
+    await target.start([sys.executable, "-m", "simulators.factory"], log, json.dumps(config))
+    port = (await target.expect(":ready", log))["plc_port"]
+    options = {"package": str(_newest(stand.model)), "threads": 1, "protocol": line.protocol, "port": port}
+    await probe.start([sys.executable, str(HERE / "floor.py")], log, json.dumps(options))
+    await probe.expect(":ready", log)
+
+
+async def _start_scada(case: Case, where: dict[str, Any], folder: Path, scada: Program) -> None:
+    options = {
+        "url": where["opcua"],
+        "user": where["opcua_user"],
+        "password": Path(where["opcua_password_file"]).read_text().strip(),
+        "folder": str(folder),
+        "clients": case.clients,
+        "items": 100,
+    }
+    await scada.start([sys.executable, str(HERE / "scada.py")], folder / "scada.log", json.dumps(options))
+    await scada.expect(":ready", folder / "scada.log")
+
+
+def _newest(model: Path) -> Path:
+    if (model / "manifest.yaml").exists():
+        return model
+    return max((p.parent for p in model.glob("*/manifest.yaml")), key=lambda p: int(p.name))
+
+
+def _collect(case: Case, stand: Stand, probe: Program, scada: Program) -> Result:
+    result = Result()
+    floor = probe.said[":measured"]
+    result.floor, result.infer, result.write = floor["both_ms"], floor["infer_ms"], floor["write_ms"]
+    for line in case.lines:
+        records = [r for r in read_journal(stand.journal(line.name)) if r["kind"] == "part"]
+        begin = records[0]["t_utc_ns"] + WARM_UP_S * 1e9
+        for record in (r for r in records if r["t_utc_ns"] >= begin):
+            result.parts += 1
+            latency = latency_ms(record)
+            if latency is None or latency > DEADLINE_MS or record["token"] != "acked":
+                result.misses += 1
+            if latency is not None:
+                result.loop.append(latency)
+        result.reaction.extend(score_of(stand, line)["reactions_ms"])
+    if case.clients:
+        measured = scada.said[":measured"]
+        result.notifications_per_s = measured["notifications"] / measured["seconds"]
+    return result
+
+
+def table(cases: Sequence[tuple[Case, list[Result]]]) -> str:
+    """Return both tables in Markdown; each figure is the median over the runs."""
+    rows = [
+        "| case | | p50 | p95 | p99 | max | misses of parts |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for case, results in cases:
+        loop, floor = _median(results, "loop"), _median(results, "floor")
+        ours = [statistics.median(d) for d in zip(*(_ours(r) for r in results), strict=True)]
+        share = 100 * ours[0] / loop[0]
+        misses, parts = sum(r.misses for r in results), sum(r.parts for r in results)
+        rows.append(f"| {case.name} | loop | {_row(loop)} | {misses} of {parts} |")
+        rows.append(f"| | floor: inference + write | {_row(floor)} | |")
+        rows.append(f"| | ours: loop − floor ({share:.0f} % of the loop at p50) | {_row(ours)} | |")
+    rows += ["", "| photo-eye edge → token used by a PLC scan, ms | p50 | p95 | p99 | max |", "|---|---|---|---|---|"]
+    rows += [f"| {case.name} | {_row(_median(results, 'reaction'))} |" for case, results in cases]
+    served = [(c, r) for c, r in cases if c.clients]
+    for case, results in served:
+        rate = statistics.median(r.notifications_per_s for r in results)
+        rows += ["", f"{case.name}: {rate:.0f} notifications a second delivered to the clients."]
+    return "\n".join(rows)
+
+
+def _ours(result: Result) -> list[float]:
+    return [a - b for a, b in zip(percentiles(result.loop), percentiles(result.floor), strict=True)]
+
+
+def _median(results: Sequence[Result], name: str) -> list[float]:
+    return [statistics.median(column) for column in zip(*(percentiles(getattr(r, name)) for r in results), strict=True)]
+
+
+def _row(values: Sequence[float]) -> str:
+    return " | ".join(f"{v:.2f}" for v in values)
+
+
+def _write(text: str, command: str) -> None:
+    begin, end = "<!-- loop: begin -->", "<!-- loop: end -->"
+    document = DOCUMENT.read_text(encoding="utf-8")
+    head, tail = document.split(begin)[0], document.split(end)[1]
+    processor = next((x.split(":")[1].strip() for x in Path("/proc/cpuinfo").read_text().splitlines() if "model name" in x), "")
+    note = f"`{command}` on {os.cpu_count()} cores ({processor or platform.machine()}), Python {platform.python_version()}.\n"
+    DOCUMENT.write_text(f"{head}{begin}\n{note}\n{text}\n{end}{tail}", encoding="utf-8")
+
+
+def main() -> int:
+    """Measure every case and print the tables."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rate", type=float, default=30.0, help="parts per second on each line (30)")
+    parser.add_argument("--seconds", type=float, default=30.0, help="measured time of a run, after a warm-up of 5 s (30)")
+    parser.add_argument("--repeat", type=int, default=3, help="runs of each case; tables show medians (3)")
+    parser.add_argument("--only", choices=["s7", "modbus", "both", "scada"], help="measure these cases alone")
+    parser.add_argument("--write", action="store_true", help="put the tables into docs/benchmarks.md")
+    args = parser.parse_args()
+    s7, modbus = BY_PROTOCOL["s7"], BY_PROTOCOL["modbus"]
+    cases = {
+        "s7": [Case(lines=[s7], scan_ms=scan) for scan in (2.0, 10.0, 40.0)],
+        "modbus": [Case(lines=[modbus], scan_ms=scan) for scan in (2.0, 10.0, 40.0)],
+        "both": [Case(lines=[s7, modbus])],
+        "scada": [Case(lines=[s7], clients=10), Case(lines=[modbus], clients=10)],
+    }
+    done: list[tuple[Case, list[Result]]] = []
+    for case in [c for group, members in cases.items() if args.only in (None, group) for c in members]:
+        results = [asyncio.run(measure(case, args.rate, args.seconds, seed)) for seed in range(1, args.repeat + 1)]
+        done.append((case, results))
+        print(f"{case.name}: done", file=sys.stderr, flush=True)
+    text = table(done)
+    print(text)
+    if args.write:
+        _write(text, "python benchmarks/loop.py " + " ".join(a for a in sys.argv[1:] if a != "--write"))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
