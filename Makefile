@@ -12,11 +12,12 @@ demo: $(STAMP)
 test: $(STAMP) lint
 	$(BIN)/python -m pytest -m "not peer" $(ARGS)
 
-# The third-party peers: mbpoll from Debian, node-opcua and nodes7 from npm. apt-get needs root.
+# The third-party peers: mbpoll from Debian, node-opcua, nodes7 and snap7 (built here) from npm. apt-get needs root.
 test-all: $(STAMP) lint
 	command -v mbpoll >/dev/null || (apt-get update -q && apt-get install -y -q --no-install-recommends mbpoll)
 	command -v npm >/dev/null || (apt-get update -q && apt-get install -y -q --no-install-recommends nodejs npm)
-	cd tests/peers && npm ci --no-audit --no-fund --ignore-scripts
+	command -v g++ >/dev/null || (apt-get update -q && apt-get install -y -q --no-install-recommends g++)
+	cd tests/peers && npm ci --no-audit --no-fund --ignore-scripts && npm rebuild node-snap7
 	$(BIN)/python -m pytest $(ARGS)
 
 lint: $(STAMP)

@@ -98,10 +98,12 @@ TAGS: tuple[FlatTag, ...] = (
     _tag("Status.Ready", "Boolean", "The next part will be inspected."),
     _tag("Status.Busy", "Boolean", "A part was judged within the last second."),
     _tag("Status.Fault", "Boolean", "ErrorCode is not 0."),
-    _tag("Status.State", "UInt32", "State of the station.", STATES),
+    _tag("Status.State", "UInt32", "State of the station; Offline when its control process does not answer.", STATES),
     _tag("Status.Heartbeat", "UInt32", "Counts up twice a second while this server is fed."),
     _tag(
-        "Status.ErrorCode", "Int32", "0 none, 1 not owner, 2 interface checksum, 3 byte order, 4 camera, 5 journal, 99 other."
+        "Status.ErrorCode",
+        "Int32",
+        "0 none, 1 not owner, 2 interface checksum, 3 byte order, 4 camera, 5 journal, 99 other, such as no control process.",
     ),
     _tag("Status.ErrorText", "String", "What is wrong and what to do."),
     _tag("Status.RecipeName", "String", "Name of the model package that judges."),
@@ -109,7 +111,7 @@ TAGS: tuple[FlatTag, ...] = (
     _tag("Status.Fps", "Float", "Parts judged per second, over the last ten seconds."),
     _tag("Result.Seq", "UInt32", "Journal number of this result; consistent with the rest when CommitSeq is equal."),
     _tag("Result.PartId", "UInt32", "Part id given by the PLC."),
-    _tag("Result.Evaluation", "Int32", "0 undefined, 1 OK, 2 not OK, 3 not decidable (not inspected)."),
+    _tag("Result.Evaluation", "UInt32", "0 undefined, 1 OK, 2 not OK, 3 not decidable (not inspected).", EVALUATIONS),
     _tag("Result.Ok", "Boolean", "The part passed."),
     _tag("Result.NotOk", "Boolean", "The part was judged defective."),
     _tag("Result.DefectCode", "Int32", "Place of the defect's label in the model's labels, from 1; 0 without a defect."),

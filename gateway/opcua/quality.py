@@ -1,4 +1,4 @@
-"""Quality → OPC UA StatusCode, in this one place."""
+"""Quality → OPC UA StatusCode, in this one place. It must not know where a value comes from."""
 
 from __future__ import annotations
 
@@ -8,9 +8,10 @@ from asyncua.ua.status_codes import StatusCodes
 
 from gateway.core.tags import Quality
 
-Why = Literal["", "never", "link", "held", "model", "fault", "absent", "unsupported"]
+Why = Literal["", "never", "link", "held", "model", "fault", "absent", "range", "unsupported"]
 """``never`` there was no value yet · ``link`` camera or PLC lost · ``held`` the last value, no longer fed · ``model`` none is
-loaded · ``fault`` the inspection failed · ``absent`` this result has no such value · ``unsupported`` nothing feeds the tag."""
+loaded · ``fault`` the inspection failed · ``absent`` this result has no such value · ``range`` the value does not fit the tag ·
+``unsupported`` nothing feeds the tag."""
 
 _CODES: dict[tuple[Quality, str], int] = {
     (Quality.GOOD, ""): StatusCodes.Good,
@@ -22,6 +23,7 @@ _CODES: dict[tuple[Quality, str], int] = {
     (Quality.BAD, "model"): StatusCodes.BadOutOfService,
     (Quality.BAD, "fault"): StatusCodes.BadDeviceFailure,
     (Quality.BAD, "absent"): StatusCodes.BadNoData,
+    (Quality.BAD, "range"): StatusCodes.BadOutOfRange,
     (Quality.BAD, "unsupported"): StatusCodes.BadNotSupported,
 }
 

@@ -1,23 +1,20 @@
-"""Who may read: the server's own certificate, the users and their passwords, the clients that are trusted.
+"""The server's own certificate: made at the first start, checked at every one.
 
-Nothing has a default password: the first start makes a user ``viewer`` with a random one. It must not know the tags.
+Self-signed, RSA-2048, SHA-256, ten years; one of the plant's own authority may be put in its place. It must not know who is
+trusted.
 """
 
 from __future__ import annotations
 
-import base64
-import hashlib
-import hmac
 import ipaddress
-import json
 import os
-import secrets
 import socket
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
@@ -25,7 +22,11 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from gateway.core.errors import ConfigError
 
 YEARS = 10
-SCRYPT_N, SCRYPT_R, SCRYPT_P = 1 << 14, 8, 1
+KEY_BITS = range(2048, 4097)
+"""What the three security policies allow."""
+_STRONG = (hashes.SHA256, hashes.SHA384, hashes.SHA512)
+_CLOCK_SLACK = timedelta(days=1)
+"""A client's clock may be behind ours at the first start."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,34 +38,55 @@ class OwnCertificate:
 
 
 def write_private(path: Path, body: bytes) -> None:
-    """Write a file that only its owner may read, from its first moment on."""
+    """Write a file whole or not at all, readable by its owner only from its first moment on."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    part = path.with_name(f".{path.name}.part")
+    fd = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     with os.fdopen(fd, "wb") as f:
         os.fchmod(fd, 0o600)
         f.write(body)
+        f.flush()
+        os.fsync(fd)
+    os.replace(part, path)
 
 
 def own_certificate(pki: Path, application_uri: str, host: str, *, now: datetime | None = None) -> OwnCertificate:
-    """Return the certificate in ``pki/own``, made at the first call: RSA-2048, SHA-256, ten years, self-signed.
+    """Return the certificate in ``pki/own``, made at the first call for ``application_uri`` and the address ``host``.
 
-    Raises ConfigError when the one that is there belongs to another application URI or has expired, saying what to do.
+    Raises ConfigError when the one that is there belongs to another application URI, has expired, is too weak or does not fit
+    its key, saying what to do.
     """
     now = now or datetime.now(UTC)
     own = OwnCertificate(certificate=pki / "own" / "certs" / "gateway.der", key=pki / "own" / "private" / "gateway.pem")
-    for folder in ("trusted/certs", "trusted/crl", "issuer/certs", "issuer/crl", "rejected"):
-        (pki / folder).mkdir(parents=True, exist_ok=True)
-    if own.certificate.exists() and own.key.exists():
-        _check(own.certificate, application_uri, now)
+    if own.certificate.exists():
+        _check(own, application_uri, now)
         return own
-    key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    # A key alone is left over from a first start that was cut off: nobody can have trusted it.
+    key = rsa.generate_private_key(public_exponent=65537, key_size=KEY_BITS.start)
     write_private(
         own.key,
         key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()),
     )
-    own.certificate.parent.mkdir(parents=True, exist_ok=True)
-    own.certificate.write_bytes(_self_signed(key, application_uri, host, now).public_bytes(serialization.Encoding.DER))
+    write_private(own.certificate, _self_signed(key, application_uri, host, now).public_bytes(serialization.Encoding.DER))
+    own.certificate.chmod(0o644)
     return own
+
+
+def weakness(certificate: x509.Certificate, now: datetime) -> str:
+    """Return why nobody may rely on this certificate at ``now`` (UTC): its dates, key or signature; '' when it is sound."""
+    if now < certificate.not_valid_before_utc:
+        return f"it is not valid before {certificate.not_valid_before_utc:%Y-%m-%d %H:%M} UTC (is a clock wrong?)"
+    if now >= certificate.not_valid_after_utc:
+        return f"it expired on {certificate.not_valid_after_utc:%Y-%m-%d}"
+    try:
+        key, digest = certificate.public_key(), certificate.signature_hash_algorithm
+    except (ValueError, UnsupportedAlgorithm) as e:
+        return f"its key or signature cannot be used ({e})"
+    if not isinstance(key, rsa.RSAPublicKey) or key.key_size not in KEY_BITS:
+        return f"its key is not RSA with {KEY_BITS.start} to {KEY_BITS.stop - 1} bits"
+    if not isinstance(digest, _STRONG):
+        return "it is not signed with SHA-256 or stronger"
+    return ""
 
 
 def _self_signed(key: rsa.RSAPrivateKey, application_uri: str, host: str, now: datetime) -> x509.Certificate:
@@ -74,21 +96,13 @@ def _self_signed(key: rsa.RSAPrivateKey, application_uri: str, host: str, now: d
             x509.NameAttribute(NameOID.ORGANIZATION_NAME, "self-signed"),
         ]
     )
-    names: list[x509.GeneralName] = [x509.UniformResourceIdentifier(application_uri)]
-    names += [x509.DNSName(n) for n in dict.fromkeys(("localhost", socket.gethostname()))]
-    addresses = {"127.0.0.1": None}
-    try:
-        addresses[str(ipaddress.ip_address(host))] = None
-    except ValueError:
-        names.append(x509.DNSName(host))
-    names += [x509.IPAddress(ipaddress.ip_address(a)) for a in addresses]
     usage = x509.KeyUsage(
         digital_signature=True,
         content_commitment=True,
         key_encipherment=True,
         data_encipherment=True,
         key_agreement=False,
-        key_cert_sign=True,
+        key_cert_sign=True,  # it signed itself
         crl_sign=False,
         encipher_only=False,
         decipher_only=False,
@@ -100,9 +114,9 @@ def _self_signed(key: rsa.RSAPrivateKey, application_uri: str, host: str, now: d
         .issuer_name(name)
         .public_key(key.public_key())
         .serial_number(x509.random_serial_number())
-        .not_valid_before(now - timedelta(minutes=5))
+        .not_valid_before(now - _CLOCK_SLACK)
         .not_valid_after(now + timedelta(days=365 * YEARS))
-        .add_extension(x509.SubjectAlternativeName(names), critical=False)
+        .add_extension(x509.SubjectAlternativeName(_names(application_uri, host)), critical=False)
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
         .add_extension(usage, critical=True)
         .add_extension(purposes, critical=False)
@@ -111,8 +125,36 @@ def _self_signed(key: rsa.RSAPrivateKey, application_uri: str, host: str, now: d
     )
 
 
-def _check(path: Path, application_uri: str, now: datetime) -> None:
-    remedy = "move it and its key away to have a new one made; clients must then trust the new one"
+def _names(application_uri: str, host: str) -> list[x509.GeneralName]:
+    """Return the application URI, the names and the addresses by which clients reach this machine."""
+    machine = socket.gethostname()
+    hosts, addresses = {"localhost": None, machine: None}, {ipaddress.ip_address("127.0.0.1"): None}
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:
+        hosts[host] = None
+    else:
+        if address.is_unspecified:
+            addresses.update(dict.fromkeys(_addresses(machine)))
+        else:
+            addresses[address] = None
+    # A machine's name need not be a DNS name.
+    usable = [h for h in hosts if h and h.isascii()]
+    names: list[x509.GeneralName] = [x509.UniformResourceIdentifier(application_uri)]
+    return names + [x509.DNSName(h) for h in usable] + [x509.IPAddress(a) for a in addresses]
+
+
+def _addresses(machine: str) -> list[ipaddress.IPv4Address | ipaddress.IPv6Address]:
+    try:
+        found = socket.getaddrinfo(machine, None, type=socket.SOCK_STREAM)
+    except OSError:
+        return []
+    return [ipaddress.ip_address(str(a[4][0]).partition("%")[0]) for a in found]
+
+
+def _check(own: OwnCertificate, application_uri: str, now: datetime) -> None:
+    remedy = "move it and its key away to have new ones made; clients must then trust the new certificate"
+    path = own.certificate
     try:
         certificate = x509.load_der_x509_certificate(path.read_bytes())
         alternatives = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
@@ -121,70 +163,14 @@ def _check(path: Path, application_uri: str, now: datetime) -> None:
     uris = alternatives.get_values_for_type(x509.UniformResourceIdentifier)
     if application_uri not in uris:
         raise ConfigError(f"{path}: was made for {', '.join(uris) or 'no application'}, not for {application_uri}; {remedy}")
-    if certificate.not_valid_after_utc <= now:
-        raise ConfigError(f"{path}: expired on {certificate.not_valid_after_utc:%Y-%m-%d}; {remedy}")
-
-
-class Trust:
-    """Which client certificates may open a channel: those in ``pki/trusted/certs``; any while that folder is empty.
-
-    A refused certificate is kept in ``pki/rejected``; moving it to ``trusted/certs`` lets it in.
-    """
-
-    def __init__(self, pki: Path) -> None:
-        """Take the folder of keys and certificates."""
-        self._pki = pki
-
-    def accepts(self, certificate: bytes) -> bool:
-        """Return whether a client with this certificate (DER) may open a channel."""
-        trusted = [f.read_bytes() for f in sorted((self._pki / "trusted" / "certs").glob("*.der"))]
-        if not trusted or certificate in trusted:
-            return True
-        rejected = self._pki / "rejected"
-        # Bounded: an attacker may not fill the disk with certificates.
-        if len(list(rejected.glob("*.der"))) < 100:
-            (rejected / f"{hashlib.sha256(certificate).hexdigest()}.der").write_bytes(certificate)
-        return False
-
-
-class Users:
-    """User names and scrypt hashes in a 0600 JSON file."""
-
-    def __init__(self, path: Path) -> None:
-        """Load the file, making it with one user ``viewer`` and a random password when there is none.
-
-        The password is then in :attr:`new_password_file`. Raises ConfigError when the file is damaged or readable by others.
-        """
-        self.path = path
-        self.new_password_file: Path | None = None
-        if not path.exists():
-            self._first_start()
-        if path.stat().st_mode & 0o077:
-            raise ConfigError(f"{path}: others may read it; run: chmod 600 {path}")
-        try:
-            raw = json.loads(path.read_bytes())
-            self._users = {
-                str(name): (base64.b64decode(u["salt"]), base64.b64decode(u["scrypt"])) for name, u in raw["users"].items()
-            }
-        except (ValueError, KeyError, TypeError, AttributeError) as e:
-            raise ConfigError(f"{path}: damaged ({e!r}); move it away to have a new one made") from e
-        # Compared when the user is unknown, so that the time tells nothing.
-        self._nobody = (secrets.token_bytes(16), secrets.token_bytes(32))
-
-    def verify(self, name: str, password: str) -> bool:
-        """Return whether the user exists and this is its password (takes some 30 ms)."""
-        salt, stored = self._users.get(name, self._nobody)
-        return hmac.compare_digest(_scrypt(password, salt), stored) and name in self._users
-
-    def _first_start(self) -> None:
-        password = secrets.token_urlsafe(12)
-        salt = secrets.token_bytes(16)
-        entry = {"salt": base64.b64encode(salt).decode(), "scrypt": base64.b64encode(_scrypt(password, salt)).decode()}
-        note = self.path.with_name(f"{self.path.stem}-viewer-password.txt")
-        write_private(note, f"{password}\n".encode())
-        write_private(self.path, json.dumps({"users": {"viewer": entry}}, indent=2).encode())
-        self.new_password_file = note
-
-
-def _scrypt(password: str, salt: bytes) -> bytes:
-    return hashlib.scrypt(password.encode(), salt=salt, n=SCRYPT_N, r=SCRYPT_R, p=SCRYPT_P, dklen=32)
+    if reason := weakness(certificate, now):
+        raise ConfigError(f"{path}: {reason}; {remedy}")
+    try:
+        mode = own.key.stat().st_mode
+        key = serialization.load_pem_private_key(own.key.read_bytes(), password=None)
+    except (OSError, ValueError, TypeError, UnsupportedAlgorithm) as e:
+        raise ConfigError(f"{own.key}: the key of {path.name} cannot be read ({e}); {remedy}") from e
+    if mode & 0o077:
+        raise ConfigError(f"{own.key}: others may read it; run: chmod 600 {own.key}")
+    if key.public_key() != certificate.public_key():
+        raise ConfigError(f"{own.key}: is not the key of {path}; put the right one there, or {remedy}")

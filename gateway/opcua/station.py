@@ -1,25 +1,28 @@
 """One station: records in, tag values out, in the order in which they are to be written. Pure: no server, no clock.
 
-The tags of one result carry one source time, the capture time, and ``CommitSeq`` comes last. Quality is true: a value that is
-no longer fed says so.
+The tags of one result carry one source time, the capture time, and ``CommitSeq`` comes last. Quality is true: what is not
+known yet, or no longer fed, says so. It must not know the server.
 """
 
 from __future__ import annotations
 
 from collections import OrderedDict, deque
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import Any
 
 from gateway.core.events import LineState, PartJudged, PartOutcome, ProcessValues, Record
 from gateway.core.handshake import ErrorCode, Mode, Outcome
 from gateway.core.tags import Quality
+from gateway.opcua.counters import Counters as Counters
 from gateway.opcua.flat import TAGS, Param
 from gateway.opcua.quality import Why
 
 FPS_WINDOW_NS = 10 * 10**9
 BUSY_NS = 10**9
 REMEMBERED_PARTS = 1024
+MAX_FLOAT = 3.4e38
+"""The tags are 32 bit; a PLC's 64-bit value may be larger."""
+OTHER_ERROR = 99
 
 Value = bool | int | float | str | datetime | None
 
@@ -33,36 +36,6 @@ class Update:
     quality: Quality = Quality.GOOD
     why: Why = ""
     t_utc_ns: int
-
-
-@dataclass(slots=True, kw_only=True)
-class Counters:
-    """Counts of one line since its operations database was made."""
-
-    total: int = 0
-    ok: int = 0
-    not_ok: int = 0
-    not_inspected: int = 0
-    missed: int = 0
-    result_timeout: int = 0
-    bypassed: int = 0
-    reject_not_confirmed: int = 0
-
-    def count(self, record: Record) -> None:
-        """Take one record into account; each must come exactly once."""
-        match record:
-            case PartJudged():
-                self.total += 1
-                self.ok += record.disposition == "PASS"
-                self.not_ok += record.disposition == "FAIL"
-                self.not_inspected += record.disposition == "NOT_INSPECTED"
-                self.missed += record.token in ("void", "unknown")
-                self.result_timeout += record.token == "late"  # noqa: S105 - the fate of a verdict token
-            case PartOutcome():
-                self.bypassed += record.outcome == "BYPASSED"
-                self.reject_not_confirmed += record.outcome == "REJECT_NOT_CONFIRMED"
-            case _:
-                pass
 
 
 def capture_time_ns(record: PartJudged) -> int:
@@ -84,23 +57,23 @@ class Station:
         self.counters = counters or Counters()
         self._params = {p.name: f"Params.{p.node_name}" for p in params}
         self._result: list[Update] = []
+        self._result_blind: Why = ""
         self._plc: dict[str, Update] = {}
         self._line: LineState | None = None
         self._alive = True
         self._judged: OrderedDict[int, int] = OrderedDict()
-        self._times: deque[int] = deque()
+        self._shown: dict[str, float | None] = {}
+        self._times: deque[int] = deque(maxlen=10_000)
         self._beat = 0
 
     def initial(self, now_ns: int) -> list[Update]:
         """Return the value of every tag before anything is known."""
         names = [t.name for t in TAGS] + list(self._params.values())
         unsupported = {"Plc.TimeSync", "Health.Drift", "Health.Audit"}
-        first = [
-            Update(tag=n, quality=Quality.BAD, why="unsupported" if n in unsupported else "never", t_utc_ns=now_ns)
-            for n in names
-        ]
-        status = [Update(tag="Status.Heartbeat", value=0, t_utc_ns=now_ns), *self._status(now_ns)]
-        return first + status + self._counts(now_ns)
+        self._shown.clear()
+        known = [Update(tag="Status.Heartbeat", value=0, t_utc_ns=now_ns), *self._status(now_ns), *self._counts(now_ns)]
+        told = {u.tag for u in known}
+        return [_bad(n, "unsupported" if n in unsupported else "never", now_ns) for n in names if n not in told] + known
 
     def apply(self, record: Record) -> list[Update]:
         """Return what ``record`` changes. Counting is separate: see :meth:`Counters.count`."""
@@ -136,11 +109,15 @@ class Station:
             Update(tag="Status.Fps", value=len(self._times) * 1e9 / FPS_WINDOW_NS, t_utc_ns=now_ns),
         ]
 
-    def health(self, imaging: int | None, now_ns: int) -> list[Update]:
-        """Return the imaging health (index in :data:`gateway.opcua.flat.HEALTH`); None while it is not known."""
+    def health(self, imaging: int | None, now_ns: int, *, certain: bool = True) -> list[Update]:
+        """Return the imaging health (index in :data:`gateway.opcua.flat.HEALTH`); None while it is not known.
+
+        ``certain`` is False for a value that stands for want of evidence, not for evidence.
+        """
         if imaging is None:
-            return [Update(tag="Health.Imaging", quality=Quality.BAD, why="never", t_utc_ns=now_ns)]
-        return [Update(tag="Health.Imaging", value=imaging, t_utc_ns=now_ns)]
+            return [_bad("Health.Imaging", "never", now_ns)]
+        quality = Quality.GOOD if certain else Quality.UNCERTAIN
+        return [Update(tag="Health.Imaging", value=imaging, quality=quality, t_utc_ns=now_ns)]
 
     # --- one kind of record each -------------------------------------------------------------------------------------------
 
@@ -153,14 +130,17 @@ class Station:
         inspected = r.disposition in ("PASS", "FAIL")
         labels = list(r.scores)
         defect = r.defect if r.disposition == "FAIL" else ""
+        blind = self._result_blind = self._blind()
 
         def good(tag: str, value: Value) -> Update:
             return Update(tag=f"Result.{tag}", value=value, t_utc_ns=t)
 
-        def maybe(tag: str, value: float | None, why: Why) -> Update:
-            if value is None:
-                return Update(tag=f"Result.{tag}", quality=Quality.BAD, why=why, t_utc_ns=t)
-            return good(tag, value)
+        def maybe(tag: str, value: Value, why: Why = "absent") -> Update:
+            return good(tag, value) if value is not None else _bad(f"Result.{tag}", why, t)
+
+        def seen(tag: str, value: Value) -> Update:
+            # Of a part that was not inspected the picture has told nothing: not even that there is no defect.
+            return maybe(tag, value) if inspected else _bad(f"Result.{tag}", blind or "fault", t)
 
         self._result = [
             good("Seq", r.seq & 0xFFFFFFFF),
@@ -168,23 +148,22 @@ class Station:
             good("Evaluation", {"PASS": 1, "FAIL": 2}.get(r.disposition, 3)),
             good("Ok", r.disposition == "PASS"),
             good("NotOk", r.disposition == "FAIL"),
-            good("DefectCode", labels.index(defect) + 1 if defect in labels else 0),
-            good("DefectName", defect),
-            good("DefectCount", int(bool(defect))),
-            maybe("Score", r.scores.get(r.label) if inspected else None, "fault"),
-            maybe("LatencyMs", r.latency_ms, "absent"),
-            good("CaptureTime", datetime.fromtimestamp(t // 1000 / 1e6, UTC)),
+            seen("DefectCode", 0 if not defect else labels.index(defect) + 1 if defect in labels else None),
+            seen("DefectName", defect),
+            seen("DefectCount", int(bool(defect))),
+            seen("Score", r.scores.get(r.label)),
+            maybe("LatencyMs", r.latency_ms),
+            maybe("CaptureTime", datetime.fromtimestamp(t // 1000 / 1e6, UTC) if r.t_exposed_mono_ns else None),
             good("ResultId", f"{r.line}-{r.epoch:08X}-{r.part_id}"),
             good("CommitSeq", r.seq & 0xFFFFFFFF),
         ]
-        before, commit = self._qualify(self._result[:-1]), self._qualify(self._result[-1:])
-        return [*before, *self._counts(r.t_utc_ns), *commit]
+        return [*self._result[:-1], *self._counts(r.t_utc_ns), self._result[-1]]
 
     def _outcome(self, r: PartOutcome) -> list[Update]:
         judged = self._judged.pop(r.part_id, None)
         code = Outcome[r.outcome].value if r.outcome in Outcome.__members__ else len(Outcome)
         t = r.t_utc_ns
-        latency = Update(tag="Plc.RejectLatencyMs", quality=Quality.BAD, why="absent", t_utc_ns=t)
+        latency = _bad("Plc.RejectLatencyMs", "absent", t)
         if judged is not None:
             latency = Update(tag="Plc.RejectLatencyMs", value=(t - judged) / 1e6, t_utc_ns=t)
         return [
@@ -199,7 +178,11 @@ class Station:
     def _process(self, r: ProcessValues) -> list[Update]:
         t = r.t_utc_ns
         mode = Mode[r.mode].value if r.mode in Mode.__members__ else None
-        updates = [Update(tag=self._params[k], value=float(v), t_utc_ns=t) for k, v in r.values.items() if k in self._params]
+        updates = []
+        for name, value in r.values.items():
+            if (tag := self._params.get(name)) is not None:
+                fits = abs(value) <= MAX_FLOAT
+                updates.append(Update(tag=tag, value=float(value), t_utc_ns=t) if fits else _bad(tag, "range", t))
         if mode is not None:
             updates.append(Update(tag="Plc.Mode", value=mode, t_utc_ns=t))
         return self._fed(*updates)
@@ -212,80 +195,100 @@ class Station:
     # --- the state of the line ---------------------------------------------------------------------------------------------
 
     def _status(self, t: int) -> list[Update]:
-        s = self._line if self._alive else None
-        up = s is not None and s.link == "up"
-        code, text = 0, ""
-        if s is not None and s.error:
-            code = ErrorCode[s.error].value if s.error in ErrorCode.__members__ else 99
-        if s is not None:
-            text = s.detail or s.error
+        s = self._line
+        if s is None and self._alive:
+            return [_bad(tag, "never", t) for tag in _STATUS]
+        up = self._alive and s is not None and s.link == "up"
         ready = up and s is not None and s.ready
+        code, text = self._error()
         if not self._alive:
-            state, text = 4, "the line's control process does not answer; the PLC rejects every part"
-        elif s is None or s.offline_reason == "STARTING":
+            state = 4
+        elif s is not None and s.offline_reason == "STARTING":
             state = 0
         else:
             state = 1 if ready else 3 if code else 2
-        updates: dict[str, Any] = {
-            "Status.Online": up,
-            "Status.Ready": ready,
-            "Status.Fault": code != 0,
-            "Status.State": state,
-            "Status.ErrorCode": code,
-            "Status.ErrorText": text,
-            "Plc.LinkUp": up,
-        }
-        out = [Update(tag=k, value=v, t_utc_ns=t) for k, v in updates.items()]
-        model = self._line.model_id if self._line is not None else ""
-        if model:
-            name, _, version = model.rpartition("/") if "/" in model else (model, "", "")
-            out.append(Update(tag="Status.RecipeName", value=name, t_utc_ns=t))
-            out.append(Update(tag="Status.ModelVersion", value=version, t_utc_ns=t))
+        values: tuple[Value, ...] = (up, ready, code != 0, state, code, text, up)
+        out = [Update(tag=tag, value=v, t_utc_ns=t) for tag, v in zip(_STATUS, values, strict=False)]
+        model = s.model_id if s is not None else ""
+        if not model:
+            return out + [_bad(tag, "never" if s is None else "model", t) for tag in _MODEL]
+        name, _, version = model.rpartition("/") if "/" in model else (model, "", "")
+        recipe = [Update(tag=tag, value=v, t_utc_ns=t) for tag, v in zip(_MODEL, (name, version), strict=True)]
+        return out + (recipe if self._alive else [_held(u) for u in recipe])
+
+    def _error(self) -> tuple[int, str]:
+        """Return what is wrong: a code, 0 for nothing, and a text."""
+        s = self._line
+        if not self._alive:
+            return OTHER_ERROR, "the line's control process does not answer; the PLC rejects every part"
+        if s is None:
+            return 0, ""
+        if s.error:
+            code = ErrorCode[s.error].value if s.error in ErrorCode.__members__ else OTHER_ERROR
         else:
-            why: Why = "never" if self._line is None else "model"
-            bad = [Update(tag=f"Status.{n}", quality=Quality.BAD, why=why, t_utc_ns=t) for n in ("RecipeName", "ModelVersion")]
-            out.extend(bad)
-        return out
+            code = {"readonly": ErrorCode.NOT_OWNER.value, "refused": OTHER_ERROR}.get(s.link, 0)
+        return code, s.detail or s.error
+
+    def _blind(self) -> Why:
+        """Return why nothing is seen now: no control process or camera, or no model; '' when something is."""
+        s = self._line
+        if not self._alive or (s is not None and not s.camera_up):
+            return "link"
+        return "model" if s is not None and not s.model_id else ""
 
     def _requalified(self, t: int) -> list[Update]:
         """Return the last result and the PLC's values with the quality that they have now."""
-        out = self._qualify(self._result)
-        s = self._line
-        if s is not None and not (s.ready and s.link == "up"):
-            out = [_with(u, Quality.UNCERTAIN, "held") if u.quality is Quality.GOOD else u for u in out]
-        linked = self._alive and self._line is not None and self._line.link in ("up", "readonly")
-        for update in self._plc.values():
-            out.append(update if linked else Update(tag=update.tag, quality=Quality.BAD, why="link", t_utc_ns=t))
-        return out
-
-    def _qualify(self, updates: list[Update]) -> list[Update]:
-        """Return the result's values, taken away when there is no control process, no camera or no model."""
-        s = self._line
-        if not self._alive or (s is not None and not s.camera_up):
-            return [_with(u, Quality.BAD, "link") for u in updates]
-        if s is not None and not s.model_id:
-            return [_with(u, Quality.BAD, "model") for u in updates]
-        return updates
+        s, blind = self._line, self._blind()
+        out = self._result
+        # A part that went by unseen is a fact, and stays one while still nothing is seen.
+        if blind and blind != self._result_blind:
+            out = [_bad(u.tag, blind, u.t_utc_ns) for u in out]
+        elif s is not None and not (s.ready and s.link == "up"):
+            out = [_held(u) for u in out]
+        linked = self._alive and s is not None and s.link in ("up", "readonly")
+        if linked:
+            return [*out, *self._plc.values()]
+        # Known again when the link brings them again, not when the link is back.
+        self._plc = {tag: _held(u) for tag, u in self._plc.items()}
+        return [*out, *(_bad(tag, "link", t) for tag in self._plc)]
 
     def _counts(self, t: int) -> list[Update]:
+        """Return the counters that have changed: of twenty writes a part, most would say nothing new."""
         c = self.counters
-        named = {
-            "Counters.Total": c.total,
-            "Counters.Ok": c.ok,
-            "Counters.NotOk": c.not_ok,
-            "Counters.NotInspected": c.not_inspected,
-            "Counters.Missed": c.missed,
-            "Counters.ResultTimeout": c.result_timeout,
-            "Counters.Bypassed": c.bypassed,
-            "Plc.RejectNotConfirmed": c.reject_not_confirmed,
+        counts: dict[str, float | None] = {
+            "Counters.Total": c.total & 0xFFFFFFFF,
+            "Counters.Ok": c.ok & 0xFFFFFFFF,
+            "Counters.NotOk": c.not_ok & 0xFFFFFFFF,
+            "Counters.NotInspected": c.not_inspected & 0xFFFFFFFF,
+            "Counters.Missed": c.missed & 0xFFFFFFFF,
+            "Counters.ResultTimeout": c.result_timeout & 0xFFFFFFFF,
+            "Counters.Bypassed": c.bypassed & 0xFFFFFFFF,
+            "Counters.YieldPct": 100 * c.ok / c.total if c.total else None,
+            "Plc.RejectNotConfirmed": c.reject_not_confirmed & 0xFFFFFFFF,
         }
-        out = [Update(tag=k, value=v & 0xFFFFFFFF, t_utc_ns=t) for k, v in named.items()]
-        if c.total:
-            out.append(Update(tag="Counters.YieldPct", value=100 * c.ok / c.total, t_utc_ns=t))
-        else:
-            out.append(Update(tag="Counters.YieldPct", quality=Quality.BAD, why="never", t_utc_ns=t))
-        return out
+        new = {tag: v for tag, v in counts.items() if tag not in self._shown or self._shown[tag] != v}
+        self._shown = counts
+        return [_bad(tag, "never", t) if v is None else Update(tag=tag, value=v, t_utc_ns=t) for tag, v in new.items()]
 
 
-def _with(update: Update, quality: Quality, why: Why) -> Update:
-    return Update(tag=update.tag, value=update.value, quality=quality, why=why, t_utc_ns=update.t_utc_ns)
+_STATUS = (
+    "Status.Online",
+    "Status.Ready",
+    "Status.Fault",
+    "Status.State",
+    "Status.ErrorCode",
+    "Status.ErrorText",
+    "Plc.LinkUp",
+    "Status.RecipeName",
+    "Status.ModelVersion",
+)
+_MODEL = _STATUS[-2:]
+
+
+def _bad(tag: str, why: Why, t_utc_ns: int) -> Update:
+    return Update(tag=tag, quality=Quality.BAD, why=why, t_utc_ns=t_utc_ns)
+
+
+def _held(update: Update) -> Update:
+    """Return the update as the last usable value, unless there was none."""
+    return update if update.quality is Quality.BAD else replace(update, quality=Quality.UNCERTAIN, why="held")

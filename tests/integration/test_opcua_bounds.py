@@ -1,0 +1,256 @@
+"""The OPC UA server against bytes and sockets of strangers: row 16 of the library's traps."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+import struct
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+import pytest_asyncio
+from asyncua import ua
+from asyncua.crypto.security_policies import SecurityPolicyBasic256Sha256
+from asyncua.ua.object_ids import ObjectIds
+from asyncua.ua.status_codes import StatusCodes
+
+from gateway.opcua import wire
+from tests.integration.opcua_stand import (
+    UP,
+    VALUES,
+    OpcUaStand,
+    node,
+    nothing_left,
+    opcua_stand,
+    raw,
+    request,
+    string,
+    until,
+)
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+GET_ENDPOINTS = ObjectIds.GetEndpointsRequest_Encoding_DefaultBinary
+
+
+@pytest_asyncio.fixture(loop_scope="module", scope="module")
+async def stand(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[OpcUaStand]:
+    async with opcua_stand(tmp_path_factory.mktemp("opcua")) as running:
+        await running.show(UP, VALUES)
+        yield running
+
+
+@pytest_asyncio.fixture(loop_scope="module", autouse=True)
+async def _nothing_left(stand: OpcUaStand) -> AsyncIterator[None]:
+    async with nothing_left(stand):
+        yield
+        assert await stand.refused() == 0, "and whoever is honest is still let in"
+
+
+@pytest.fixture(autouse=True)
+def _patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let nothing be closed merely for being idle."""
+    monkeypatch.setattr(wire, "ACTIVATION_S", 600.0)
+
+
+# --- bytes from strangers -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "frame",
+    [
+        pytest.param(b"MSGF" + struct.pack("<I", 0xFFFF_FFFF), id="4 GiB announced"),
+        pytest.param(b"HELF" + struct.pack("<I", 65536), id="hello of 64 KiB"),
+        pytest.param(b"OPNF" + struct.pack("<I", 1 << 20), id="channel of 1 MiB"),
+        pytest.param(b"HELF" + struct.pack("<I", 0), id="size 0"),
+        pytest.param(b"MSGF" + struct.pack("<I", 8), id="no room for its header"),
+        pytest.param(b"HELF" + struct.pack("<I", 12) + b"\0\0\0\0", id="hello cut short"),
+        pytest.param(b"GET / HTTP/1.1\r\n\r\n", id="another protocol"),
+        pytest.param(b"\0" * 64, id="zeros"),
+        pytest.param(b"CLOF" + struct.pack("<III", 20, 1, 1) + bytes(8), id="closing what is not open"),
+        pytest.param(b"MSGC" + struct.pack("<IIIII", 24, 0, 9, 1, 1), id="a token that was never given"),
+    ],
+)
+async def test_what_is_no_message_ends_the_connection(stand: OpcUaStand, frame: bytes) -> None:
+    async with raw(stand) as client:
+        client.writer.write(frame)
+        assert await client.closed()
+
+
+@pytest.mark.parametrize("size", [0, 1, 8191])
+async def test_a_client_with_buffers_too_small_for_anything_is_refused(stand: OpcUaStand, size: int) -> None:
+    async with raw(stand) as client:
+        body = struct.pack("<IIIII", 0, size, size, 0, 0) + string("opc.tcp://127.0.0.1/")
+        client.send(b"HELF", body)
+        assert await client.error() == StatusCodes.BadTcpNotEnoughResources
+
+
+def open_channel(certificate: bytes | None, policy: str = SecurityPolicyBasic256Sha256.URI) -> bytes:
+    return struct.pack("<I", 0) + string(policy) + string(certificate) + string(b"\0" * 20) + bytes(256)
+
+
+@pytest.mark.parametrize(
+    "certificate",
+    [None, b"", b"\x30", b"\x30\x82", b"\x30\x82\xff\xff" + bytes(50), b"\xff" * 300, bytes(2000)],
+    ids=["none", "empty", "one byte", "a header", "cut short", "noise", "zeros"],
+)
+async def test_a_damaged_certificate_is_refused(stand: OpcUaStand, certificate: bytes | None) -> None:
+    async with raw(stand) as client:
+        assert await client.hello() == b"ACK"
+        client.send(b"OPNF", open_channel(certificate))
+        assert await client.error() == StatusCodes.BadSecurityChecksFailed
+
+
+async def test_half_a_certificate_of_a_trusted_client_is_refused(stand: OpcUaStand) -> None:
+    der = stand.own.certificate.read_bytes()
+    for cut in (4, 100, len(der) // 2, len(der) - 1):
+        async with raw(stand) as client:
+            assert await client.hello() == b"ACK"
+            client.send(b"OPNF", open_channel(der[:cut]))
+            assert await client.error() == StatusCodes.BadSecurityChecksFailed
+
+
+async def test_a_stolen_certificate_without_its_key_opens_nothing(stand: OpcUaStand) -> None:
+    async with raw(stand) as client:
+        assert await client.hello() == b"ACK"
+        client.send(b"OPNF", open_channel(stand.own.certificate.read_bytes()))
+        assert await client.closed()
+
+
+async def test_a_policy_that_is_not_offered_opens_nothing(stand: OpcUaStand) -> None:
+    for policy in ("Basic128Rsa15", "Basic256"):
+        async with raw(stand) as client:
+            assert await client.hello() == b"ACK"
+            uri = f"http://opcfoundation.org/UA/SecurityPolicy#{policy}"
+            client.send(b"OPNF", open_channel(stand.own.certificate.read_bytes(), uri))
+            assert await client.closed()
+
+
+def extra_header(variant: bytes) -> bytes:
+    """Return an additional header that is decoded before anybody has logged in: a literal operand with this variant."""
+    return struct.pack("<BBH", 1, 0, ObjectIds.LiteralOperand_Encoding_DefaultBinary) + b"\x01" + string(variant)
+
+
+MANY = struct.pack("<i", 0x7FFF_FFFF)
+
+
+@pytest.mark.parametrize(
+    "variant",
+    [
+        pytest.param(b"\x80" + MANY, id="two billion nulls"),
+        pytest.param(b"\x8c" + MANY + struct.pack("<i", -4), id="strings that go backwards"),
+        pytest.param((b"\x98" + struct.pack("<i", 1)) * 10_000, id="nested variants"),
+        pytest.param(b"\xc3" + struct.pack("<iiii", 0, 2, 1000, 1000), id="a matrix of nothing"),
+    ],
+)
+async def test_a_small_message_cannot_ask_for_much(stand: OpcUaStand, variant: bytes) -> None:
+    async with raw(stand) as client:
+        assert await client.hello() == b"ACK"
+        client.send_message(request(GET_ENDPOINTS, more_header=extra_header(variant)))
+        assert await client.closed()
+
+
+async def test_a_long_message_of_a_stranger_is_not_decoded(stand: OpcUaStand) -> None:
+    async with raw(stand) as client:
+        assert await client.hello() == b"ACK"
+        body = request(GET_ENDPOINTS, string("x" * 100_000))
+        for n, at in enumerate(range(0, len(body), 60_000)):
+            part = body[at : at + 60_000]
+            kind = b"MSGF" if at + 60_000 >= len(body) else b"MSGC"
+            client.send(kind, struct.pack("<IIII", 0, 0, n + 1, 1) + part)
+        assert await client.error() == StatusCodes.BadRequestTooLarge
+
+
+async def test_a_message_of_endless_pieces_is_dropped(stand: OpcUaStand) -> None:
+    async with raw(stand) as client:
+        assert await client.hello() == b"ACK"
+        for n in range(wire.MAX_CHUNKS + 1):
+            client.send(b"MSGC", struct.pack("<IIII", 0, 0, n + 1, 1) + b"x")
+        assert await client.closed()
+
+
+# --- sockets --------------------------------------------------------------------------------------------------------------
+
+
+async def test_connections_of_one_address_are_limited(stand: OpcUaStand, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(wire, "MAX_CONNECTIONS_PER_PEER", 3)
+    async with contextlib.AsyncExitStack() as stack:
+        clients = [await stack.enter_async_context(raw(stand)) for _ in range(3)]
+        for client in clients:
+            assert await client.hello() == b"ACK"
+        async with raw(stand) as one_too_many:
+            assert await one_too_many.closed()
+        clients[0].writer.close()
+        await until(lambda: len(stand.iserver.asyncio_transports) < 3, "the first is gone")
+        async with raw(stand) as next_one:
+            assert await next_one.hello() == b"ACK"
+
+
+async def test_connections_of_all_are_limited(stand: OpcUaStand, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stand.iserver, "max_connections", 1)
+    async with raw(stand) as client, raw(stand) as one_too_many:
+        assert await client.hello() == b"ACK"
+        assert await one_too_many.closed()
+
+
+async def test_a_connection_without_a_session_is_closed(stand: OpcUaStand, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(wire, "ACTIVATION_S", 0.2)
+    async with raw(stand) as client:
+        assert await client.hello() == b"ACK"
+        assert await client.closed()
+    client = await stand.client()
+    await client.connect()
+    await client.uaclient.close_session(True)  # and the connection is kept
+    await until(lambda: not stand.iserver.asyncio_transports, "the connection is closed")
+    with contextlib.suppress(ua.UaError, ConnectionError):
+        await client.disconnect()
+
+
+async def test_a_dead_peer_is_found_by_the_system(stand: OpcUaStand) -> None:
+    async with raw(stand) as client:
+        assert await client.hello() == b"ACK"
+        (transport,) = stand.iserver.asyncio_transports
+        sock = transport.get_extra_info("socket")
+        assert sock.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
+        assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE) == 30
+
+
+async def flood(stand: OpcUaStand, client: Any, enough: int) -> None:
+    """Ask for endpoints again and again without reading an answer, until more than ``enough`` bytes wait in the server."""
+    question = request(GET_ENDPOINTS, string("opc.tcp://127.0.0.1/" + "x" * 4000) + struct.pack("<ii", -1, -1))
+    (transport,) = stand.iserver.asyncio_transports
+    for n in range(1, 20_000):
+        if transport.is_closing() or transport.get_write_buffer_size() > enough:
+            return
+        client.send_message(question, n, n)
+        await asyncio.sleep(0)
+    raise AssertionError("the server's answers never piled up")
+
+
+async def test_a_client_that_does_not_read_is_closed(stand: OpcUaStand, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(wire, "MAX_UNREAD", 1 << 16)
+    async with raw(stand) as client:
+        assert await client.hello() == b"ACK"
+        client.writer.transport.pause_reading()
+        await flood(stand, client, wire.MAX_UNREAD)
+        # One more question: the answers to the earlier ones still wait.
+        client.send_message(request(GET_ENDPOINTS, string("") + struct.pack("<ii", -1, -1)), 30_000, 30_000)
+        await until(lambda: not stand.iserver.asyncio_transports, "the connection is closed")
+
+
+async def test_many_questions_at_once_are_all_answered(stand: OpcUaStand) -> None:
+    async with stand.connected() as client:
+        answers = await asyncio.gather(*(node(client, "Plc.LinkUp").read_value() for _ in range(5 * wire.MAX_WAITING)))
+        assert set(answers) == {True}
+
+
+async def test_stopping_does_not_wait_for_a_client_that_does_not_read(tmp_path_factory: pytest.TempPathFactory) -> None:
+    async with opcua_stand(tmp_path_factory.mktemp("second")) as second, raw(second) as client:
+        assert await client.hello() == b"ACK"
+        client.writer.transport.pause_reading()
+        await flood(second, client, 0)
+        iserver = second.iserver
+        async with asyncio.timeout(5):
+            await second.server.stop()
+        await until(lambda: not iserver.asyncio_transports, "its connection is gone")
