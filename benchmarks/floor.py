@@ -1,8 +1,8 @@
 """The floor of the loop: what the same model and the same protocol cost alone, measured beside the loop under its load.
 
-A process of its own. Ten times a second it infers one golden picture of the package with OpenVINO alone and writes 64 bytes to
-a PLC simulator (not the one under test) with a hand-written frame on a blocking socket. Stops at the end of stdin and prints one
-JSON object: {"infer_ms": [...], "write_ms": [...], "both_ms": [...]}.
+A process of its own. Ten times a second it infers one golden picture of the package with OpenVINO alone and writes 64 bytes
+to a PLC simulator (not the one under test) with a hand-written frame on a blocking socket. Stops at the end of stdin and
+prints one JSON object: {"infer_ms": [...], "write_ms": [...], "both_ms": [...]}.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The SCADA load: OPC UA clients that each watch 100 items at 10 Hz. A process of its own, at low priority: real ones stand elsewhere.
+"""The SCADA load: OPC UA clients that each watch 100 items at 10 Hz. At low priority: real ones have computers of their own.
 
 Stops at the end of stdin and prints {"event":"measured","clients":…,"items":…,"notifications":…,"seconds":…}.
 """

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,11 +17,15 @@ from pydantic import Field, ValidationError, model_validator
 from gateway.actions.adjust import AdjustRule
 from gateway.control.config import ControlConfig, LineConfig, Strict
 from gateway.core.errors import ConfigError, GatewayError, Problem
+from gateway.core.tags import Block
 from gateway.frames import ring_folder
 from gateway.plc.maps import LoadedMap, load_map
-from gateway.plc.yaml_source import YamlSource, read_yaml
 from gateway.services.config import OpcUaConfig, PicturesConfig, ServicesConfig
 from gateway.vision.package import Package, load_package
+from gateway.yaml_source import YamlSource, read_yaml
+
+MAX_SOCKET_PATH = 107
+"""Bytes of a Unix socket's path on Linux."""
 
 
 class LineSection(LineConfig):
@@ -69,62 +73,101 @@ def load_config(path: Path) -> GatewayConfig:
     try:
         config = GatewayConfig.model_validate(source.data)
     except ValidationError as error:
-        raise ConfigError([_problem(source, e["loc"], e["msg"]) for e in error.errors()]) from None
+        raise ConfigError(sorted(source.problems(error.errors()), key=lambda p: (p.line, p.column))) from None
     base = path.resolve().parent
     config.data = base / config.data
-    problems: list[Problem] = []
-    for i, line in enumerate(config.lines):
+    for line in config.lines:
         line.plc, line.model = base / line.plc, base / line.model
         for camera in line.cameras:
-            if hasattr(camera, "path"):
+            if camera.kind == "folder":
                 camera.path = base / camera.path
-        _check_line(source, i, line, problems)
+            elif camera.kind == "video" and isinstance(camera.source, str):
+                camera.source = str(base / camera.source)
+    problems = _Check(source, config).problems()
     if problems:
         raise ConfigError(problems)
     return config
 
 
-def _check_line(source: YamlSource, i: int, line: LineSection, problems: list[Problem]) -> None:
-    at: tuple[str | int, ...] = ("lines", i)
-    loaded: LoadedMap | None = None
-    package: Package | None = None
-    try:
-        loaded = load_map(line.plc)
-    except ConfigError as error:
-        problems.extend(error.problems or [_problem(source, (*at, "plc"), str(error))])
-    try:
-        package = load_package(line.model)
-    except GatewayError as error:
-        problems.append(_problem(source, (*at, "model"), str(error)))
-    if package is not None:
+class _Check:
+    """What one section's model cannot see: the files that it names, and the other sections."""
+
+    def __init__(self, source: YamlSource, config: GatewayConfig) -> None:
+        self._source = source
+        self._config = config
+        self._problems: list[Problem] = []
+
+    def _say(self, loc: tuple[str | int, ...], message: str) -> None:
+        self._problems.append(self._source.problem(loc, message))
+
+    def problems(self) -> list[Problem]:
+        """Return every problem, those of the tag maps in their own files."""
+        if self._config.data.exists() and not self._config.data.is_dir():
+            self._say(("data",), "is a file; name a folder")
+        maps = [self._line(i, line) for i, line in enumerate(self._config.lines)]
+        self._one_owner(maps)
+        return self._problems
+
+    def _line(self, i: int, line: LineSection) -> LoadedMap | None:
+        at = ("lines", i)
+        loaded: LoadedMap | None = None
+        try:
+            loaded = load_map(line.plc)
+        except ConfigError as error:
+            known = set(map(str, self._problems))  # two lines may share a map
+            self._problems.extend(p for p in error.problems if str(p) not in known)
+        try:
+            self._channels(at, line, load_package(line.model))
+        except GatewayError as error:
+            self._say((*at, "model"), str(error))
+        if loaded is not None:
+            self._rules(at, line, loaded)
+        return loaded
+
+    def _channels(self, at: tuple[str | int, ...], line: LineSection, package: Package) -> None:
         want = package.manifest.input.channels
         for j, camera in enumerate(line.cameras):
             if camera.channels != want:
                 message = f"the camera gives {camera.channels} channel(s), the model {package.manifest.id} wants {want}"
-                problems.append(_problem(source, (*at, "cameras", j, "channels"), message))
-    if loaded is not None:
+                self._say((*at, "cameras", j, "channels"), message)
+
+    def _rules(self, at: tuple[str | int, ...], line: LineSection, loaded: LoadedMap) -> None:
         params = {t.name: t for t in loaded.map.params()}
+        uses = Counter(rule.tag for rule in line.adjust)
         for j, rule in enumerate(line.adjust):
+            here = (*at, "adjust", j)
             if rule.tag not in params:
                 known = ", ".join(params) or "none"
-                message = f"{rule.tag} is no parameter (role: param) of {line.plc.name}; it has: {known}"
-                problems.append(_problem(source, (*at, "adjust", j, "tag"), message))
+                self._say((*here, "tag"), f"{rule.tag} is no parameter (role: param) of {line.plc.name}; it has: {known}")
                 continue
+            if uses[rule.tag] > 1:
+                self._say((*here, "tag"), f"two rules move {rule.tag}; each would take the other for a stranger: keep one")
             step = params[rule.tag].step
             if step is not None and abs(rule.step) > step:
-                message = f"a step of {rule.step:g} exceeds the map's limit of {step:g} for {rule.tag}"
-                problems.append(_problem(source, (*at, "adjust", j, "step"), message))
+                self._say((*here, "step"), f"a step of {rule.step:g} exceeds the map's limit of {step:g} for {rule.tag}")
 
-
-def _problem(source: YamlSource, loc: Sequence[str | int], message: str) -> Problem:
-    line, column = source.locate(loc)
-    path = ".".join(str(p) for p in loc)
-    return Problem(file=str(source.path), line=line, column=column, path=path, message=message.removeprefix("Value error, "))
+    def _one_owner(self, maps: list[LoadedMap | None]) -> None:
+        """Refuse two lines on one pair of blocks: each would find the line owned by the other."""
+        seen: dict[tuple[str, str, Block], int] = {}
+        for i, loaded in enumerate(maps):
+            if loaded is None:
+                continue
+            for block in loaded.map.blocks:
+                place = (getattr(loaded.plc, "host", loaded.plc.name), str(getattr(loaded.plc, "port", "")), block)
+                first = seen.setdefault(place, i)
+                if first != i:
+                    name = self._config.lines[first].name
+                    self._say(("lines", i, "plc"), f"{block.name} of this PLC belongs to line {name}; a block serves one line")
+                    break
 
 
 def make_plan(config: GatewayConfig, runtime: Path) -> Plan:
-    """Lay out sockets (in ``runtime``, a private folder with a short path) and rings; return every process's configuration."""
-    controls, captures, lines, rings = [], [], [], []
+    """Lay out sockets (in ``runtime``, a private folder with a short path) and rings; return every process's configuration.
+
+    GatewayError when the folder's path is too long for sockets.
+    """
+    controls, captures, lines = [], [], []
+    rings: list[Path] = []
     tag = hashlib.sha256(str(config.data).encode()).hexdigest()[:8]
     for line in config.lines:
         folder = config.data / line.name
@@ -141,6 +184,9 @@ def make_plan(config: GatewayConfig, runtime: Path) -> Plan:
             rings=ring,
             capture_sockets=own,
         )
+        for path in (*own.values(), control.commands_socket):
+            if len(str(path).encode()) > MAX_SOCKET_PATH:
+                raise GatewayError(f"{path}: too long for a socket; set TMPDIR to a folder with a shorter path")
         controls.append((line.name, control.model_dump_json()))
         for c in line.cameras:
             capture = {
@@ -172,9 +218,7 @@ def _services_line(line: LineSection, control: ControlConfig) -> dict[str, Any]:
         "records_socket": control.records_socket,
         "commands_socket": control.commands_socket,
         "rings": control.rings,
-        "params": [
-            {"name": t.name, "unit": t.unit, "range": t.range, "step": t.step} for t in loaded.map.params()
-        ],
+        "params": [{"name": t.name, "unit": t.unit, "range": t.range, "step": t.step} for t in loaded.map.params()],
         "process_tags": [leaf.name for t in loaded.map.process_tags() if t.role != "param" for leaf in t.leaves()],
         "model_id": package.manifest.id,
         "adjust": [r.model_dump() for r in line.adjust],

@@ -5,19 +5,23 @@ Used for every file that a person writes, so that every error can name its place
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pydantic_core import ErrorDetails
 from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap, CommentedSeq
 from ruamel.yaml.constructor import DuplicateKeyError
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
+from ruamel.yaml.scalarbool import ScalarBoolean
 
 from gateway.core.errors import ConfigError, Problem
 
 MAX_BYTES = 4 << 20
+MAX_VALUES = 100_000
+"""Values in a file, each use of an alias counted: a few lines of aliases to aliases can stand for billions."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,6 +55,37 @@ class YamlSource:
         path = ".".join(str(p) for p in loc)
         return Problem(file=str(self.path), line=line, column=column, path=path, message=message)
 
+    def problems(self, errors: Iterable[ErrorDetails]) -> list[Problem]:
+        """Return pydantic's errors as problems of this file, in words of the file and without pydantic's own path elements."""
+        return [self.problem(self._place(e), _said(e)) for e in errors]
+
+    def _place(self, error: ErrorDetails) -> tuple[str | int, ...]:
+        node, loc = self.tree, error["loc"]
+        place: list[str | int] = []
+        for i, key in enumerate(loc):
+            if isinstance(node, CommentedMap) and key in node:
+                node = node[key]
+            elif isinstance(node, CommentedSeq) and isinstance(key, int) and key < len(node):
+                node = node[key]
+            elif i < len(loc) - 1:
+                continue  # the tag of a union, which stands in no file
+            place.append(key)
+        if error["type"].startswith("union_tag"):
+            place.append(str(error["ctx"]["discriminator"]).strip("'"))
+        elif error["type"] == "value_error" and isinstance(node, CommentedMap):
+            # A check across fields stands at the section; our messages begin with the field meant.
+            field = _said(error).split(":")[0]
+            place += [field] if field in node else []
+        return tuple(place)
+
+
+def _said(error: ErrorDetails) -> str:
+    if error["type"] == "extra_forbidden":
+        return "unknown key; correct its spelling or remove it"
+    if error["type"] in ("missing", "union_tag_not_found"):
+        return "is missing; add it"
+    return error["msg"].removeprefix("Value error, ")
+
 
 def read_yaml(path: Path) -> YamlSource:
     """Read one YAML document that is a mapping; ConfigError names the place of what is wrong."""
@@ -80,22 +115,41 @@ def read_yaml(path: Path) -> YamlSource:
         place = (mark.line + 1, mark.column + 1) if mark else (0, 0)
         raise fail(f"is not YAML: {error.problem}{hint}", *place) from None
     except YAMLError as error:
-        raise fail(f"is not YAML: {error}") from None
+        raise fail(f"is not YAML: {' '.join(str(error).split())}") from None
+    except RecursionError:
+        raise fail("is nested too deeply; this is not the file you mean") from None
     if tree is None:
         raise fail("the file is empty")
     if not isinstance(tree, CommentedMap):
         raise fail("the file must hold a mapping of keys and values", 1, 1)
-    return YamlSource(path=path, data=_plain(tree), tree=tree)
+    try:
+        return YamlSource(path=path, data=_Plain().of(tree), tree=tree)
+    except RecursionError:
+        raise fail("an alias refers to what it stands in, or the file is nested too deeply") from None
+    except OverflowError:
+        raise fail(f"its aliases stand for more than {MAX_VALUES} values; write out what is meant") from None
 
 
-def _plain(node: Any) -> Any:
-    if isinstance(node, dict):
-        return {str(k): _plain(v) for k, v in node.items()}
-    if isinstance(node, list):
-        return [_plain(v) for v in node]
-    if isinstance(node, bool) or node is None:
+class _Plain:
+    """Turns ruamel's nodes into plain data, with an eye on how much that becomes."""
+
+    def __init__(self) -> None:
+        self._count = 0
+
+    def of(self, node: Any) -> Any:
+        """Return the plain data; OverflowError when it is too much of it."""
+        self._count += 1
+        if self._count > MAX_VALUES:
+            raise OverflowError
+        if isinstance(node, dict):
+            return {str(k): self.of(v) for k, v in node.items()}
+        if isinstance(node, list):
+            return [self.of(v) for v in node]
+        if isinstance(node, bool) or node is None:
+            return node
+        if isinstance(node, ScalarBoolean):
+            return bool(node)
+        for kind in (int, float, str):
+            if isinstance(node, kind):
+                return kind(node)
         return node
-    for kind in (int, float, str):
-        if isinstance(node, kind):
-            return kind(node)
-    return node

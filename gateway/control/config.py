@@ -13,7 +13,7 @@ from gateway.vision.cameras import CameraConfig
 class Strict(BaseModel):
     """A model that refuses unknown keys."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False, use_attribute_docstrings=True)
 
 
 class Bind(Strict):
@@ -58,16 +58,28 @@ class LineConfig(Strict):
         names = [c.name for c in self.cameras]
         if len(set(names)) != len(names):
             raise ValueError(f"cameras: the name {max(names, key=names.count)!r} is used twice")
-        cycle = self.rate.plc_scan_ms + self.poll_ms
-        if 8e3 / self.rate.parts_per_s < 3 * cycle:
-            raise ValueError(
-                f"rate: 8 ring slots at {self.rate.parts_per_s:g} parts/s last {8e3 / self.rate.parts_per_s:.0f} ms, less than three "
-                f"times scan + link cycle ({cycle:g} ms): lower parts_per_s, plc_scan_ms or poll_ms"
-            )
+        self._check_rate()
         positions = {max(1, len(c.positions)) for c in self.cameras}
         if len(positions) != 1:
             raise ValueError("cameras: every camera of a line shows the same number of positions")
         return self
+
+    def _check_rate(self) -> None:
+        rate, cycle = self.rate.parts_per_s, self.rate.plc_scan_ms + self.poll_ms
+        if 8e3 / rate < 3 * cycle:
+            raise ValueError(
+                f"rate: 8 ring slots at {rate:g} parts/s last {8e3 / rate:.0f} ms, less than three times scan + link cycle "
+                f"({cycle:g} ms): lower parts_per_s, plc_scan_ms or poll_ms"
+            )
+        if self.bind.by == "encoder":
+            return
+        least, most = self.rate.plc_scan_ms + 2 * self.poll_ms, 500 / rate
+        if not least <= self.bind.window < most:
+            raise ValueError(
+                f"bind: a window of {self.bind.window:g} ms must be at least plc_scan_ms + 2 × poll_ms ({least:g} ms), for so "
+                f"late is a trigger seen, and less than half the least part spacing ({most:.1f} ms at {rate:g} parts/s); else "
+                "bind by encoder"
+            )
 
 
 class ControlConfig(Strict):

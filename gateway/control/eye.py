@@ -6,8 +6,9 @@ It must not know the PLC. Whatever goes wrong here is a fault in the inspection,
 from __future__ import annotations
 
 import asyncio
+import os
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -61,22 +62,28 @@ class Eye:
         rings: Mapping[str, Path],
         rois: Mapping[str, Sequence[Sequence[int]]],
         passes: frozenset[str],
+        *,
+        mono_ns: Callable[[], int],
     ) -> None:
         """``rois`` holds x, y, width, height of each position by camera; empty = the whole picture."""
         self.model_id = model_id
         self._engine = engine
         self._paths = rings
-        self._rings: dict[str, FrameRing] = {}
+        self._rings: dict[str, tuple[FrameRing, tuple[int, int]]] = {}
         self._rois = rois
         self._passes = passes
+        self._mono_ns = mono_ns
         self._turn = asyncio.Lock()
-        self._last_print: dict[str, tuple[int, int]] = {}
+        self._last_print: dict[tuple[str, int], int] = {}
 
     async def inspect(self, part: Part, stamps: Sequence[FrameStamp]) -> Inspection:
         """Return the inspection of the part's views; the view least likely to pass decides."""
         worst: Inspection | None = None
         for view, stamp in zip(part.views, stamps, strict=True):
             async with self._turn:
+                if self._mono_ns() > part.due_mono_ns:
+                    # Looking would only make the parts behind it late as well.
+                    return faulted(part.part_id, "its turn came after the deadline")
                 seen = await self._look(part.part_id, stamp, view.position)
             if seen.fault:
                 return seen
@@ -94,7 +101,7 @@ class Eye:
                 if x + w > stamp.width or y + h > stamp.height:
                     return faulted(part_id, f"position {position} lies outside the {stamp.width}×{stamp.height} picture")
                 image = image[y : y + h, x : x + w]
-            frozen = self._is_frozen(stamp, image)
+            frozen = self._is_frozen(stamp.camera, position, image)
             self._engine.load_input(image)
             # Only now is it certain that the pixels copied were those of this frame.
             if not ring.valid(stamp.slot, stamp.generation):
@@ -104,7 +111,7 @@ class Eye:
             answer = await self._engine.infer()
         except GatewayError as error:
             return faulted(part_id, str(error))
-        if answer.stats.contrast < BLANK_CONTRAST:
+        if not answer.stats.contrast >= BLANK_CONTRAST:  # NaN shows nothing either
             return faulted(part_id, "the picture is blank")
         return Inspection(
             part_id=part_id,
@@ -119,19 +126,36 @@ class Eye:
         return sum(p for label, p in inspection.scores.items() if label in self._passes)
 
     def _ring(self, camera: str) -> FrameRing:
-        if camera not in self._rings:
-            self._rings[camera] = FrameRing.attach(self._paths[camera])
-        return self._rings[camera]
+        """Return the ring that now lies at the camera's path: a restarted capture may have had to make another."""
+        path = self._paths[camera]
+        ring, inode = self._rings.get(camera, (None, None))
+        there = _inode(path)
+        if ring is None or there != inode:
+            if ring is not None:
+                del self._rings[camera]
+                ring.close()
+            ring = FrameRing.attach(path)
+            self._rings[camera] = (ring, there)
+        return ring
 
-    def _is_frozen(self, stamp: FrameStamp, image: Pixels) -> bool:
-        """Real pictures carry noise: two frames alike to the last bit come from a camera that repeats itself."""
+    def _is_frozen(self, camera: str, position: int, image: Pixels) -> bool:
+        """Real pictures carry noise: two looks at one place alike to the last bit come from a camera that repeats itself."""
         fingerprint = zlib.crc32(image[:: max(1, image.shape[0] // 64)].tobytes())
-        last = self._last_print.get(stamp.camera)
-        self._last_print[stamp.camera] = (stamp.frame_counter, fingerprint)
-        return last is not None and last[0] != stamp.frame_counter and last[1] == fingerprint
+        last = self._last_print.get((camera, position))
+        self._last_print[camera, position] = fingerprint
+        return last == fingerprint
 
     def close(self) -> None:
         """Detach from the rings."""
-        for ring in self._rings.values():
+        for ring, _ in self._rings.values():
             ring.close()
         self._rings.clear()
+
+
+def _inode(path: Path) -> tuple[int, int]:
+    """Return which file lies at ``path``; (0, 0) when there is none."""
+    try:
+        there = os.stat(path)
+    except OSError:
+        return 0, 0
+    return there.st_dev, there.st_ino

@@ -9,8 +9,8 @@ import os
 import socket
 import sys
 import zlib
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import structlog
 
@@ -22,7 +22,6 @@ from gateway.control.writer import Writer
 from gateway.core.commands import Answer, answer_to_json, command_from_json
 from gateway.core.errors import ConfigError, GatewayError
 from gateway.core.events import LineState, Record
-from gateway.core.frame import FrameStamp
 from gateway.core.tracker import Tracker, TrackerConfig
 from gateway.frames.stamps import stamp_from_json, status_from_json
 from gateway.plc.link import Link
@@ -62,7 +61,7 @@ class Recorder:
         if self._lost:
             log.error("the journal takes records again", lost=self._lost)
             self._lost = 0
-        self._sender.send(_numbered(record, seq))
+        self._sender.send(replace(record, seq=seq))
 
     def trouble(self) -> str:
         """Return why no part may pass for the journal's sake, or ''."""
@@ -72,12 +71,6 @@ class Recorder:
         if count > JOURNAL_MAX_PENDING or age_s > JOURNAL_MAX_AGE_S:
             return f"the journal lags: {count} records, the oldest {age_s:.1f} s old"
         return ""
-
-
-def _numbered(record: Record, seq: int) -> Record:
-    from dataclasses import replace
-
-    return replace(record, seq=seq)
 
 
 def tracker_config(line: LineConfig) -> TrackerConfig:
@@ -90,7 +83,13 @@ def tracker_config(line: LineConfig) -> TrackerConfig:
         window=int(line.bind.window * unit),
         deadline_ns=int(line.gate_deadline_ms * 1e6),
         frame_wait_ns=int(line.frame_wait_ms * 1e6),
+        trigger_lag_ns=int(line.rate.plc_scan_ms * 1e6),
     )
+
+
+def simulated(line: LineConfig) -> bool:
+    """Return whether any picture of this line comes from a simulation or from files: such verdicts are about no real part."""
+    return any(c.kind in ("simulated", "folder") or (c.kind == "video" and Path(str(c.source)).is_file()) for c in line.cameras)
 
 
 async def run(config: ControlConfig) -> None:
@@ -110,9 +109,10 @@ async def run(config: ControlConfig) -> None:
     writer = Writer(loaded.map, mono_ns=clock.mono_ns)
     writer.status.config_checksum = zlib.crc32(line_config.model_dump_json().encode())
     writer.status.model_version = int(package.manifest.version)
+    writer.status.simulated = simulated(line_config)
     rule = package.rule()
     rois = {c.name: c.positions for c in line_config.cameras}
-    eye = Eye(engine, package.manifest.id, config.rings, rois, rule.passes)
+    eye = Eye(engine, package.manifest.id, config.rings, rois, rule.passes, mono_ns=clock.mono_ns)
     frames = _socket(config.frames_socket)
     triggered = [config.capture_sockets[c.name] for c in line_config.cameras if getattr(c, "trigger", "") == "software"]
     positions = max(1, len(line_config.cameras[0].positions))
@@ -124,6 +124,7 @@ async def run(config: ControlConfig) -> None:
 
     line = Line(
         line_config.name,
+        cameras=[c.name for c in line_config.cameras],
         tracker=Tracker(tracker_config(line_config)),
         eye=eye,
         rule=rule,
@@ -177,36 +178,34 @@ def _socket(path: Path) -> socket.socket:
 
 
 def _take_frames(sock: socket.socket, line: Line) -> None:
-    for _ in range(64):
-        try:
-            data = sock.recv(4096)
-        except BlockingIOError:
-            return
-        status = status_from_json(data)
-        if status is not None:
-            line.on_camera(*status)
-            continue
-        stamp: FrameStamp = stamp_from_json(data)
-        line.on_frame(stamp)
+    """Take what capture says. Nobody awaits this callback: what goes wrong here must end the line by itself."""
+    try:
+        for _ in range(64):
+            try:
+                data = sock.recv(4096)
+            except BlockingIOError:
+                return
+            status = status_from_json(data)
+            if status is not None:
+                line.on_camera(*status)
+            else:
+                line.on_frame(stamp_from_json(data))
+    except Exception as bug:
+        line.crash(bug)
+        raise
 
 
 async def _serve_commands(path: Path, line: Line, name: str) -> asyncio.Server:
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
             while text := await reader.readline():
-                try:
-                    command = command_from_json(text)
-                except ValueError as error:
-                    answer = Answer(id="", result=f"blocked: {error}")
-                else:
-                    if command.line != name:
-                        answer = Answer(id=command.id, result=f"blocked: this is line {name}, not {command.line}")
-                    else:
-                        answer = await line.adjust(command)
-                writer.write(answer_to_json(answer).encode() + b"\n")
+                writer.write(answer_to_json(await _answer(text, line, name)).encode() + b"\n")
                 await writer.drain()
-        except ConnectionError:
-            pass  # services went away; it asks again with the same id
+        except (ConnectionError, ValueError):
+            pass  # services went away, and asks again with the same id; or a line had no end
+        except Exception as bug:
+            line.crash(bug)
+            raise
         finally:
             writer.close()
 
@@ -216,7 +215,17 @@ async def _serve_commands(path: Path, line: Line, name: str) -> asyncio.Server:
     return server
 
 
-def main(args: Any = None) -> int:
+async def _answer(text: bytes, line: Line, name: str) -> Answer:
+    try:
+        command = command_from_json(text)
+    except ValueError as error:
+        return Answer(id="", result=f"blocked: {error}")
+    if command.line != name:
+        return Answer(id=command.id, result=f"blocked: this is line {name}, not {command.line}")
+    return await line.adjust(command)
+
+
+def main() -> int:
     """Run the process; 2 for a mistake in the configuration, 1 for a device or model that cannot be used."""
     config = ControlConfig.model_validate_json(read_config())
     log_to_stderr(process="control", line=config.line.name)

@@ -60,12 +60,17 @@ class BlockCodec:
 
 
 def encode_section(tags: Sequence[Tag], values: Mapping[str, Scalar], order: WordOrder) -> bytes:
-    """Return the bytes from the first tag's start to the last one's end; leaves without a value are 0.
+    """Return the bytes from the first tag's start to the last one's end, an even number; leaves without a value are 0.
 
-    ``values`` are engineering values by leaf name. ValueError names a tag whose value does not fit its type.
+    ``values`` are engineering values by leaf name. ValueError names a tag whose value does not fit its type, or that begins
+    on an odd byte: orders that swap the bytes of a register need the whole of it.
     """
-    start = min(t.offset for t in tags)
-    out = bytearray(max(t.offset + t.size for t in tags) - start)
+    first = min(tags, key=lambda t: t.offset)
+    start = first.offset
+    if start % 2:
+        raise ValueError(f"{first.name}: a section begins on an even byte, not {start}")
+    length = max(t.offset + max(1, t.size) for t in tags) - start
+    out = bytearray(length + length % 2)
     for tag in tags:
         for leaf in tag.leaves():
             if leaf.name in values:
@@ -87,7 +92,7 @@ def encode_into(
     size, code = ELEMENTARY[leaf.datatype]
     raw: Scalar = value if scale is None else to_raw(float(value), scale)
     if code not in "fd":
-        if float(raw) != int(raw) and scale is None:
+        if isinstance(raw, float) and not raw.is_integer() and scale is None:
             raise ValueError(f"{leaf.name}: {value} is no whole number, the type is {leaf.datatype}")
         raw = round(raw)
     try:

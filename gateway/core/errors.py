@@ -70,6 +70,14 @@ class DeadlineMissed(GatewayError):
         self.stage = stage
 
 
+class PartIdJump(GatewayError):
+    """The PLC's PartId moved by more than any gap explains: another counter, so that no part in flight is certain any more."""
+
+    def __init__(self, before: int, after: int) -> None:
+        """Take the PartId known before and the one read now."""
+        super().__init__(f"PartId jumped from {before} to {after}: the PLC was restarted or counts anew")
+
+
 class ModelError(GatewayError):
     """A model package is absent, altered or does not fit; it may not serve."""
 

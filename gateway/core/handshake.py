@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import IntEnum, IntFlag
 
+from gateway.core.part import PART_ID_MODULUS, part_id_distance
 from gateway.core.verdict import Disposition
 
 SLOTS = 8
@@ -149,9 +150,17 @@ class Token:
 EMPTY = Token(part_id=0, verdict=0, check=0)
 
 
+def epoch_fold(epoch: int) -> int:
+    """Return the ⊕ of an epoch's two words, which is all that a token's Check holds of it.
+
+    Tokens of two epochs that fold alike cannot be told apart: an owner draws a nonce that folds unlike the last ones.
+    """
+    return (epoch >> 16) ^ (epoch & 0xFFFF)
+
+
 def check_word(part_id: int, verdict: int, epoch: int) -> int:
     """Return the ⊕ of the 16-bit words of PartId, Verdict and OwnerEpoch: against faults, not against forgery."""
-    return (part_id >> 16) ^ (part_id & 0xFFFF) ^ verdict ^ (epoch >> 16) ^ (epoch & 0xFFFF)
+    return (part_id >> 16) ^ (part_id & 0xFFFF) ^ verdict ^ epoch_fold(epoch)
 
 
 def make_token(part_id: int, disposition: Disposition, epoch: int) -> Token:
@@ -181,18 +190,25 @@ class VerdictRing:
         self._slots: list[Token] = [EMPTY] * SLOTS
 
     def put(self, part_id: int, disposition: Disposition, epoch: int) -> bool:
-        """Place the token; return False (and change nothing) if this part has a token already."""
+        """Place the token; return False (and change nothing) if this part, or a later one of the slot, has its token there.
+
+        A verdict so late that a later part of its slot has a token goes without: the PLC rejects a part without one.
+        """
         slot = part_id % SLOTS
-        if self._slots[slot].part_id == part_id:
+        holder = self._slots[slot].part_id
+        if holder and part_id_distance(part_id, holder) < PART_ID_MODULUS >> 1:
             return False
         self._slots[slot] = make_token(part_id, disposition, epoch)
         return True
 
+    def holds(self, part_id: int) -> bool:
+        """Return whether this part's token stands in the ring."""
+        return self._slots[part_id % SLOTS].part_id == part_id
+
     def drop(self, part_id: int) -> None:
         """Take back this part's token if it still stands: its deadline has passed and nobody is known to have read it."""
-        slot = part_id % SLOTS
-        if self._slots[slot].part_id == part_id:
-            self._slots[slot] = EMPTY
+        if self.holds(part_id):
+            self._slots[part_id % SLOTS] = EMPTY
 
     def clear(self) -> None:
         """Empty every slot: after a claim, so that nothing of an older epoch is on the wire."""

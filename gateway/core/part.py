@@ -14,8 +14,11 @@ def next_part_id(part_id: int) -> int:
 
 
 def part_id_distance(older: int, newer: int) -> int:
-    """Return how many steps of :func:`next_part_id` lead from ``older`` to ``newer`` (0 … 2³²−2)."""
-    return (newer - older) % (PART_ID_MODULUS - 1)
+    """Return how many steps of :func:`next_part_id` lead from ``older`` to ``newer``, which is an id (0 … 2³²−1).
+
+    ``older`` may be 0, a counter that has not begun: no number of steps leads back to it.
+    """
+    return newer if older == 0 else (newer - older) % (PART_ID_MODULUS - 1)
 
 
 def encoder_delta(a: int, b: int) -> int:

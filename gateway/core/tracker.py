@@ -7,109 +7,21 @@ in the window ends as NOT_INSPECTED. Nothing here knows pixels, sockets or clock
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
-from enum import Enum
-from typing import Literal
+from dataclasses import dataclass, field, replace
 
+from gateway.core.binding import Arrivals, By, exposure_distance, frame_distance
+from gateway.core.errors import PartIdJump
 from gateway.core.frame import FrameStamp
 from gateway.core.handshake import SLOTS, Outcome
 from gateway.core.inspection import Inspection
+from gateway.core.lifecycle import TABLE, Action, Closed, Effect, Event, Inspect, Judge, Reject, State
 from gateway.core.part import Part, Trigger, View, encoder_delta, next_part_id, part_id_distance
-from gateway.core.verdict import Verdict, not_inspected
+from gateway.core.verdict import not_inspected
 
 MAX_GAP = 1024
 """A jump of the PartId beyond this is no gap but another counter: the PLC was restarted."""
 MAX_OPEN = 4096
-KEEP_FRAMES = 64
-
-
-class State(Enum):
-    """Where a part stands."""
-
-    WAITING = "waiting for its frames"
-    INSPECTING = "being inspected"
-    JUDGED = "has its one disposition"
-    CLOSED = "left the line"
-
-
-class Event(Enum):
-    """What can happen to a part."""
-
-    BOUND = "all frames are bound"
-    INSPECTED = "the inspection came back"
-    FAULT = "no evidence can come any more"
-    OUTCOME = "the reject station reported"
-    LEAVE = "no outcome will come"
-
-
-class Action(Enum):
-    """What a transition does."""
-
-    INSPECT = "send the pictures to the engine"
-    JUDGE = "give the verdict of the inspection"
-    REJECT = "give NOT_INSPECTED"
-    CLOSE = "record the outcome"
-    REJECT_AND_CLOSE = "record NOT_INSPECTED without a token, then the outcome"
-    IGNORE = "too late to matter"
-
-
-#: The whole behaviour: (state, event) → (next state, action). What is not listed is impossible and is ignored.
-TABLE: dict[tuple[State, Event], tuple[State, Action]] = {
-    (State.WAITING, Event.BOUND): (State.INSPECTING, Action.INSPECT),
-    (State.WAITING, Event.FAULT): (State.JUDGED, Action.REJECT),
-    (State.WAITING, Event.OUTCOME): (State.CLOSED, Action.REJECT_AND_CLOSE),
-    (State.WAITING, Event.LEAVE): (State.CLOSED, Action.REJECT_AND_CLOSE),
-    (State.INSPECTING, Event.INSPECTED): (State.JUDGED, Action.JUDGE),
-    (State.INSPECTING, Event.FAULT): (State.JUDGED, Action.REJECT),
-    (State.INSPECTING, Event.OUTCOME): (State.CLOSED, Action.REJECT_AND_CLOSE),
-    (State.INSPECTING, Event.LEAVE): (State.CLOSED, Action.REJECT_AND_CLOSE),
-    (State.JUDGED, Event.OUTCOME): (State.CLOSED, Action.CLOSE),
-    (State.JUDGED, Event.LEAVE): (State.CLOSED, Action.CLOSE),
-    (State.JUDGED, Event.INSPECTED): (State.JUDGED, Action.IGNORE),
-    (State.JUDGED, Event.FAULT): (State.JUDGED, Action.IGNORE),
-}
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Inspect:
-    """Effect: infer these frames (one a view, in the order of the part's views) for this part."""
-
-    part: Part
-    stamps: tuple[FrameStamp, ...]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Judge:
-    """Effect: this inspection is the part's evidence; the caller judges it and issues the token."""
-
-    part: Part
-    stamps: tuple[FrameStamp, ...]
-    inspection: Inspection
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Reject:
-    """Effect: NOT_INSPECTED for this part; ``send`` is False when no token may be sent any more (record only)."""
-
-    part: Part
-    stamps: tuple[FrameStamp, ...]
-    verdict: Verdict
-    send: bool
-    late: bool = False
-    """The engine's answer did not come in time."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Closed:
-    """Effect: the part left the line with this outcome, None when it was lost."""
-
-    part_id: int
-    outcome: Outcome | None
-
-
-Effect = Inspect | Judge | Reject | Closed
 
 
 @dataclass(slots=True)
@@ -129,13 +41,15 @@ class TrackerConfig:
     """(camera, offset from photo-eye to exposure, in the window's unit), all of them required."""
     positions: int = 1
     """Parts in one picture (consecutive PartIds triggered at one encoder value)."""
-    by: Literal["encoder", "time"] = "encoder"
+    by: By = "encoder"
     window: int
     deadline_ns: int
     """From trigger seen and all frames available to the token's acknowledgement."""
     frame_wait_ns: int
     """How long after the trigger a frame may come."""
     outcome_wait_ns: int = 120_000_000_000
+    trigger_lag_ns: int = 0
+    """How much later than the photo-eye's edge the PLC may show a trigger (its scan); counts when binding by time."""
 
 
 class Tracker:
@@ -145,23 +59,41 @@ class Tracker:
         """Start without a baseline: nothing is admitted before :meth:`baseline`."""
         self._config = config
         self._parts: dict[int, _Entry] = {}
-        self._frames: dict[str, deque[tuple[FrameStamp, bool]]] = {
-            camera: deque(maxlen=KEEP_FRAMES) for camera, _ in config.cameras
-        }
+        self._arrivals = Arrivals((camera for camera, _ in config.cameras), config.frame_wait_ns + config.deadline_ns)
         self._head: int | None = None
+        self.admitted = 0
         self.missed_triggers = 0
-        self.orphan_frames = 0
         self.conflicts = 0
+
+    @property
+    def orphan_frames(self) -> int:
+        """Return how many frames went without ever being within a part's window."""
+        return self._arrivals.orphans
 
     @property
     def open_parts(self) -> int:
         """Return how many parts wait for frames or for their inspection."""
         return sum(1 for e in self._parts.values() if e.state in (State.WAITING, State.INSPECTING))
 
+    def open_before(self, t_mono_ns: int) -> int:
+        """Return how many parts triggered up to then wait for frames or for their inspection."""
+        return sum(
+            1
+            for e in self._parts.values()
+            if e.state in (State.WAITING, State.INSPECTING) and e.part.trigger.t_mono_ns <= t_mono_ns
+        )
+
     def baseline(self, head: int, now_ns: int) -> list[Effect]:
-        """Take ``head`` as seen after a (re)connect: parts up to it get no token; those missed are recorded."""
+        """Take ``head`` as seen after a (re)connect: parts up to it get no token; those missed are recorded.
+
+        Raises PartIdJump when ``head`` does not follow what was known before: the caller treats the PLC as restarted.
+        """
         effects: list[Effect] = []
-        if self._head is not None and head and part_id_distance(self._head, head) <= MAX_GAP:
+        if self._head is None:
+            # What was exposed before the baseline shows parts that get no token, or was counted by another encoder.
+            self._arrivals.clear()
+        else:
+            self._follow(head)
             while self._head != head:
                 self._head = next_part_id(self._head)
                 entry = self._admit(self._head, None, 0, now_ns, effects)
@@ -170,47 +102,60 @@ class Tracker:
         self._head = head
         return effects
 
-    def poll(self, head: int, ring: Sequence[tuple[int, int]], now_ns: int) -> list[Effect]:
+    def poll(self, head: int, ring: Sequence[tuple[int, int]], now_ns: int, *, since_ns: int | None = None) -> list[Effect]:
         """Take the trigger head and the 8 ring entries (PartId, Encoder) as read from the PLC; admit what is new.
 
-        Raises LookupError when the head jumped too far to be a gap: the caller treats the PLC as restarted.
+        ``since_ns`` is when the read before this one was asked: what is new here happened later. Without it nothing can be
+        bound by time. Raises PartIdJump when the head moved by more than a gap: the caller treats the PLC as restarted.
         """
         if self._head is None:
             raise RuntimeError("poll before baseline")
-        if head == self._head:
-            return []
-        if head == 0 or part_id_distance(self._head, head) > MAX_GAP:
-            raise LookupError(f"PartId jumped from {self._head} to {head}")
+        self._arrivals.forget_old(now_ns)
+        self._follow(head)
         effects: list[Effect] = []
+        arrived: list[_Entry] = []
+        timed = since_ns is not None and now_ns - since_ns + self._config.trigger_lag_ns <= self._config.window
         while self._head != head:
             self._head = next_part_id(self._head)
             ring_id, encoder = ring[self._head % SLOTS]
             known = ring_id == self._head
-            entry = self._admit(self._head, encoder if known else None, encoder, now_ns, effects)
+            placed = known and (self._config.by == "encoder" or timed)
+            entry = self._admit(self._head, encoder if placed else None, encoder, now_ns, effects)
             if entry is None:
                 continue
             if not known:
                 self.missed_triggers += 1
                 self._fire(entry, Event.FAULT, effects, "its trigger was overwritten before it was read")
-                continue
-            self._check_spacing(entry, effects)
-            self._bind_waiting_frames(entry, effects)
+            elif not placed:
+                self._fire(entry, Event.FAULT, effects, "the link was too slow to tell when it passed the photo-eye")
+            else:
+                self._check_spacing(entry, effects)
+                arrived.append(entry)
+        # Only now: whether a frame is certain depends on every part that this read has shown.
+        for entry in arrived:
+            self._bind_waiting_frames(entry, now_ns, effects)
         return effects
+
+    def _follow(self, head: int) -> None:
+        before = self._head
+        if before is not None and head != before and (head == 0 or part_id_distance(before, head) > MAX_GAP):
+            raise PartIdJump(before, head)
 
     def frame(self, stamp: FrameStamp, now_ns: int) -> list[Effect]:
-        """Take a frame that became available; bind it if that is unambiguous."""
+        """Take a frame that became available; bind it if that is unambiguous. KeyError for a camera the line does not have."""
         effects: list[Effect] = []
-        if stamp.camera not in self._frames:
-            raise KeyError(f"unknown camera {stamp.camera}")
-        self._drop_old_frames(stamp.camera, now_ns)
-        self._place(stamp, effects)
+        self._arrivals.forget_old(now_ns)
+        self._place(stamp, now_ns, effects)
         return effects
 
-    def inspected(self, inspection: Inspection, now_ns: int) -> list[Effect]:
-        """Take the engine's answer; one that comes after the part's disposition changes nothing."""
-        entry = self._parts.get(inspection.part_id)
+    def inspected(self, part: Part, inspection: Inspection, now_ns: int) -> list[Effect]:
+        """Take the engine's answer for ``part`` as :class:`Inspect` gave it; after the part's disposition it changes nothing.
+
+        A PLC that was restarted gives the same ids again: the answer for an earlier admission is no evidence for a later one.
+        """
+        entry = self._parts.get(part.part_id)
         effects: list[Effect] = []
-        if entry is not None:
+        if entry is not None and entry.part is part and inspection.part_id == part.part_id:
             if now_ns > entry.part.due_mono_ns:
                 self._fire(entry, Event.FAULT, effects, "the inspection ended after the deadline", late=True)
             else:
@@ -253,8 +198,6 @@ class Tracker:
         effects: list[Effect] = []
         for entry in list(self._parts.values()):
             self._fire(entry, Event.LEAVE, effects, reason)
-        for frames in self._frames.values():
-            frames.clear()
         self._head = None
         return effects
 
@@ -293,6 +236,7 @@ class Tracker:
     def _admit(self, part_id: int, encoder: int | None, fallback: int, now_ns: int, effects: list[Effect]) -> _Entry | None:
         if part_id in self._parts:
             return None
+        self.admitted += 1
         if len(self._parts) >= MAX_OPEN:
             self._fire(next(iter(self._parts.values())), Event.LEAVE, effects, "too many parts in flight")
         place = fallback if encoder is None else encoder
@@ -312,13 +256,6 @@ class Tracker:
 
     # -- binding ------------------------------------------------------------------------------------------------------
 
-    def _distance(self, entry: _Entry, view: View, stamp: FrameStamp) -> int:
-        if self._config.by == "time":
-            return abs(stamp.t_exposed_ns - entry.part.trigger.t_mono_ns - view.offset)
-        if stamp.encoder is None:
-            return 1 << 62
-        return abs(encoder_delta(stamp.encoder, entry.part.trigger.encoder + view.offset))
-
     def _near(self, stamp: FrameStamp) -> list[_Entry]:
         """Return every part (judged ones too) within the window of the frame."""
         return [
@@ -326,8 +263,11 @@ class Tracker:
             for e in self._parts.values()
             if e.known_place
             for v in e.part.views
-            if v.camera == stamp.camera and self._distance(e, v, stamp) <= self._config.window
+            if v.camera == stamp.camera and self._in_window(e, v, stamp)
         ]
+
+    def _in_window(self, entry: _Entry, view: View, stamp: FrameStamp) -> bool:
+        return exposure_distance(self._config.by, entry.part.trigger, view, stamp) <= self._config.window
 
     def _same_group(self, entries: list[_Entry]) -> bool:
         return len({e.part.trigger.encoder for e in entries}) == 1 and len(entries) == self._config.positions
@@ -344,19 +284,18 @@ class Tracker:
         ]
         if self._config.positions > 1:
             close = [e for e in close if e.part.trigger.encoder != mine]
-        if close or entry.part.views[0].position >= self._config.positions:
+        if close:
             self.conflicts += 1
             for e in (*close, entry):
                 self._fire(e, Event.FAULT, effects, "two triggers within the binding window")
 
-    def _place(self, stamp: FrameStamp, effects: list[Effect]) -> None:
-        near = self._near(stamp)
-        frames = self._frames[stamp.camera]
-        rivals = [f for f, _ in frames if self._frame_distance(f, stamp) <= self._config.window]
-        if not near or (len(near) < self._config.positions and not rivals):
-            frames.append((stamp, False))
+    def _place(self, stamp: FrameStamp, now_ns: int, effects: list[Effect]) -> None:
+        near, by = self._near(stamp), self._config.by
+        if len(near) < self._config.positions:
+            self._arrivals.add(stamp, used=False)
             return
-        frames.append((stamp, True))
+        rivals = [f for f, _ in self._arrivals.of(stamp.camera) if frame_distance(by, f, stamp) <= self._config.window]
+        self._arrivals.add(stamp, used=True)
         taken = any(v.camera == stamp.camera and v in e.stamps for e in near for v in e.part.views)
         if not self._same_group(near) or taken or rivals:
             self.conflicts += 1
@@ -364,12 +303,12 @@ class Tracker:
                 self._fire(e, Event.FAULT, effects, "more than one part or frame within the binding window")
             return
         for e in near:
-            self._bind(e, stamp, effects)
+            self._bind(e, stamp, now_ns, effects)
 
-    def _bind_waiting_frames(self, entry: _Entry, effects: list[Effect]) -> None:
-        for camera, frames in self._frames.items():
+    def _bind_waiting_frames(self, entry: _Entry, now_ns: int, effects: list[Effect]) -> None:
+        for camera in self._arrivals.cameras():
             view = next(v for v in entry.part.views if v.camera == camera)
-            near = [(f, used) for f, used in frames if self._distance(entry, view, f) <= self._config.window]
+            near = [(f, used) for f, used in self._arrivals.of(camera) if self._in_window(entry, view, f)]
             if not near:
                 continue
             if len(near) > 1 or near[0][1]:
@@ -378,35 +317,21 @@ class Tracker:
                 for e in group.values():
                     self._fire(e, Event.FAULT, effects, "more than one part or frame within the binding window")
                 continue
-            frames.remove(near[0])
-            self._place(near[0][0], effects)
+            self._arrivals.remove(near[0][0])
+            self._place(near[0][0], now_ns, effects)
 
-    def _frame_distance(self, a: FrameStamp, b: FrameStamp) -> int:
-        if self._config.by == "time":
-            return abs(a.t_exposed_ns - b.t_exposed_ns)
-        if a.encoder is None or b.encoder is None:
-            return 1 << 62
-        return abs(encoder_delta(a.encoder, b.encoder))
-
-    def _bind(self, entry: _Entry, stamp: FrameStamp, effects: list[Effect]) -> None:
+    def _bind(self, entry: _Entry, stamp: FrameStamp, now_ns: int, effects: list[Effect]) -> None:
         if entry.state is not State.WAITING:
             return
-        view = next(v for v in entry.part.views if v.camera == stamp.camera)
+        part = entry.part
+        view = next(v for v in part.views if v.camera == stamp.camera)
         entry.stamps[view] = stamp
-        entry.bound_ns = max(entry.bound_ns, stamp.t_available_ns)
-        if len(entry.stamps) == len(entry.part.views):
-            part = entry.part
+        # A frame is not available before it is announced; a time beyond that would stretch the deadline.
+        entry.bound_ns = max(entry.bound_ns, min(stamp.t_available_ns, now_ns))
+        if len(entry.stamps) == len(part.views):
             due = max(part.trigger.t_mono_ns, entry.bound_ns) + self._config.deadline_ns
-            entry.part = Part(
-                part_id=part.part_id, trigger=part.trigger, views=part.views, due_mono_ns=due, context=part.context
-            )
+            entry.part = replace(part, due_mono_ns=due)
             self._fire(entry, Event.BOUND, effects)
-
-    def _drop_old_frames(self, camera: str, now_ns: int) -> None:
-        frames = self._frames[camera]
-        while frames and now_ns - frames[0][0].t_available_ns > self._config.frame_wait_ns + self._config.deadline_ns:
-            _, used = frames.popleft()
-            self.orphan_frames += not used
 
 
 _OUTCOMES = frozenset(o.value for o in Outcome if o is not Outcome.NONE)

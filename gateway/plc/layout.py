@@ -48,11 +48,21 @@ def parse_type(text: str, types: Mapping[str, Udt]) -> Shape:
     raise ValueError(f"unknown type {base!r}{hint}")
 
 
+def element_type(text: str) -> str:
+    """Return the type of one element: ``Token`` for ``Token`` and for ``Array[0..7] of Token``."""
+    match = _ARRAY.fullmatch(text.strip())
+    return match[3] if match else text.strip()
+
+
 def layout_udt(members: Sequence[tuple[str, str]]) -> Udt:
     """Return the fields of a UDT of (name, elementary type); ValueError names the member."""
     fields: list[Field] = []
     at = 0
+    if not members:
+        raise ValueError("a UDT needs at least one member")
     for name, datatype in members:
+        if name in [f.name for f in fields]:
+            raise ValueError(f"{name}: the name of two members")
         if datatype not in ELEMENTARY or datatype == "Bool":
             parse_type(datatype, {})
             raise ValueError(f"{name}: a UDT holds elementary types of a byte or more, not {datatype!r}")

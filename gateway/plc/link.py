@@ -10,12 +10,10 @@ from __future__ import annotations
 import asyncio
 import math
 import random
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Literal, Protocol
+from collections.abc import Callable, Mapping
 
 from gateway.core.codec import BlockCodec, encode_section
-from gateway.core.errors import DeviceError, DeviceProtocolError, DeviceRefused, DeviceUnavailable
+from gateway.core.errors import DeviceError, DeviceProtocolError, DeviceRefused, DeviceUnavailable, PartIdJump
 from gateway.core.handshake import (
     HEARTBEAT_MS,
     LINK_TIMEOUT_MS,
@@ -24,11 +22,12 @@ from gateway.core.handshake import (
     SLOTS,
     WATCHDOG_MS,
     AdjustResult,
+    epoch_fold,
 )
 from gateway.core.tags import Scalar, Span, Tag, TagMap
-from gateway.plc.driver import PlcDriver
+from gateway.plc.driver import PlcDriver, raise_if_cancelled
+from gateway.plc.listener import LinkState, Listener, UpImage
 
-LinkState = Literal["down", "readonly", "refused", "up"]
 BACKOFF_S = (0.02, 0.25)
 REFUSED_PAUSE_S = 2.0
 CLAIM_REPEAT_S = 0.25
@@ -36,51 +35,6 @@ ADJUST_TIMEOUT_S = 2.0
 
 _STATUS = ("status1", "config.checksum")
 _ADJUST = ("adjust.seq", "adjust.expected")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class UpImage:
-    """One read of the PLC's block, decoded."""
-
-    t_mono_ns: int
-    control: int
-    heartbeat: int
-    part_id: int
-    triggers: tuple[tuple[int, int], ...]
-    """8 × (PartId, Encoder)."""
-    outcomes: tuple[tuple[int, int], ...]
-    """8 × (PartId, Outcome)."""
-    owner: int
-    adjust_seq: int
-    adjust_result: int
-    adjust_value: float
-    values: Mapping[str, Scalar]
-    """The process tags by name, in engineering units."""
-
-
-class Listener(Protocol):
-    """What the line does with the link; all calls are made on the event loop and must not block."""
-
-    def on_state(self, state: LinkState, detail: str) -> None:
-        """Take a change of the link's state; called once a change."""
-
-    def on_owner_lost(self, reason: str) -> None:
-        """Drop all parts in flight: the epoch they were admitted under is void."""
-
-    def on_baseline(self, up: UpImage) -> None:
-        """Take the first read after a (re)connect: never an edge."""
-
-    def on_up(self, up: UpImage) -> None:
-        """Take one cyclic read."""
-
-    def tokens(self) -> Sequence[tuple[int, int, int]]:
-        """Return the token ring (PartId, Verdict, Check) × 8 as it is to be written now."""
-
-    def on_tokens_acked(self, part_ids: frozenset[int], t_mono_ns: int) -> None:
-        """Take note that the PLC acknowledged a ring that held tokens of these parts."""
-
-    def status(self) -> Mapping[str, Scalar]:
-        """Return the status section by role, without heartbeat and epoch."""
 
 
 class Link:
@@ -118,8 +72,10 @@ class Link:
         self._last: UpImage | None = None
         self._heartbeat = 0
         self._adjust_seq = 0
-        self._adjust_done: asyncio.Future[UpImage] | None = None
+        self._adjusting = False
+        self._waiting: set[asyncio.Future[UpImage]] = set()
         self._was_frozen = False
+        self._past_epoch = 0
         self.state: LinkState = "down"
         self.epoch = 0
         """The granted OwnerEpoch; 0 while this gateway owns nothing."""
@@ -130,26 +86,37 @@ class Link:
         """Write the ring as soon as the wire is free."""
         self._dirty.set()
 
+    async def next_image(self) -> UpImage:
+        """Wait for the next cyclic read; DeviceUnavailable when the link is down or is lost before it."""
+        if self.state != "up":
+            raise DeviceUnavailable(self._map.name, "read", "the link is not up")
+        future: asyncio.Future[UpImage] = asyncio.get_running_loop().create_future()
+        self._waiting.add(future)
+        try:
+            return await future
+        finally:
+            self._waiting.discard(future)
+
     async def adjust(self, index: int, value: float, expected_old: float) -> tuple[AdjustResult, float]:
         """Send one adjustment request and wait for the PLC's echo.
 
-        Returns the PLC's result and the value that it now holds. Raises DeviceUnavailable when the link is down or no echo
+        Returns the PLC's result and the value that it echoed. Raises DeviceUnavailable when the link is down or no echo
         comes: then the outcome is unknown and must be read back.
         """
-        if self.state != "up" or self._last is None or self._adjust_done is not None:
+        if self.state != "up" or self._last is None or self._adjusting:
             raise DeviceUnavailable(self._map.name, "adjust", "the link is not up or another request is open")
-        self._adjust_seq = self._last.adjust_seq % 0xFFFF + 1
-        values = {"adjust.seq": self._adjust_seq, "adjust.index": index, "adjust.value": value, "adjust.expected": expected_old}
-        future: asyncio.Future[UpImage] = asyncio.get_running_loop().create_future()
-        self._adjust_done = future
+        seq = self._adjust_seq = _next_seq(self._adjust_seq, self._last.adjust_seq)
+        values = {"adjust.seq": seq, "adjust.index": index, "adjust.value": value, "adjust.expected": expected_old}
+        self._adjusting = True
         try:
-            await self._write(self._adjust_span, self._encode(values))
             async with asyncio.timeout(ADJUST_TIMEOUT_S):
-                up = await future
+                await self._write(self._adjust_span, self._encode(values))
+                while (up := await self.next_image()).adjust_seq != seq:
+                    pass
         except TimeoutError:
             raise DeviceUnavailable(self._map.name, "adjust", "the PLC did not echo the request") from None
         finally:
-            self._adjust_done = None
+            self._adjusting = False
         try:
             return AdjustResult(up.adjust_result), up.adjust_value
         except ValueError:
@@ -171,19 +138,24 @@ class Link:
                 await self._driver.connect()
                 up = await self._verify()
                 up = await self._own(up)
-                self._listener.on_baseline(up)
+                self._tell(self._listener.on_baseline, up)
                 self._last = up
                 self._set_state("up", "")
                 pause = BACKOFF_S[0]
-                await self._cycle()
+                # A task of its own: before Python 3.13 a failed TaskGroup leaves its cancellation of the task around it
+                # counted, and the driver would take that for a wish to end (raise_if_cancelled).
+                await asyncio.create_task(self._cycle())
             except* DeviceError as group:
                 errors = _flat(group)
             finally:
                 await self._driver.close()
+            # A connection that breaks in the moment of a cancellation shows as broken alone; the wish to end still stands.
+            raise_if_cancelled()
             first = errors[0]
             refused = next((e for e in errors if isinstance(e, DeviceRefused)), None)
-            if self._adjust_done is not None and not self._adjust_done.done():
-                self._adjust_done.set_exception(DeviceUnavailable(self._map.name, "adjust", "the link was lost"))
+            for future in self._waiting:
+                if not future.done():
+                    future.set_exception(DeviceUnavailable(self._map.name, "read", "the link was lost"))
             self._set_state("refused" if refused else "down", str(refused or first))
             await asyncio.sleep(REFUSED_PAUSE_S if refused else pause * self._random.uniform(0.5, 1.0))
             pause = min(pause * 2, BACKOFF_S[1])
@@ -197,8 +169,8 @@ class Link:
 
     async def _verify(self) -> UpImage:
         """Refuse to run on another byte order or another layout than the map's."""
-        up_bytes = await self._read_bytes()
-        values = self._codec.decode(up_bytes)
+        data, asked_ns = await self._read()
+        values = self._codec.decode(data)
         name = self._map.name
         dword, real = values["SentinelDWord"], values["SentinelReal"]
         file = self._map.file or "the map"
@@ -217,7 +189,7 @@ class Link:
                 "to the map, or correct the map"
             )
             raise DeviceRefused(name, "verify", why)
-        return self._image(up_bytes)
+        return self._image(data, asked_ns)
 
     async def _own(self, up: UpImage) -> UpImage:
         """Return once this gateway's own nonce was read back; until then it is read-only."""
@@ -226,9 +198,8 @@ class Link:
         if self.epoch and up.owner == self.epoch:
             return up
         if self.epoch:
-            self.epoch = 0
-            self._listener.on_owner_lost("the PLC was restarted or another gateway owns the line")
-        nonce = self._random.randrange(1, 1 << 32)
+            self._lose("the PLC was restarted or another gateway owns the line")
+        nonce = self._draw_nonce(up.owner)
         claimed_ns = 0
         while up.owner != nonce:
             if self._mono_ns() - claimed_ns > CLAIM_REPEAT_S * 1e9:
@@ -237,9 +208,28 @@ class Link:
             if up.owner:
                 self._set_state("readonly", f"epoch 16#{up.owner:08X} owns the line; waiting for its heartbeat to stop")
             await asyncio.sleep(self._poll_s)
-            up = self._image(await self._read_bytes())
+            up = self._image(*await self._read())
         self.epoch = nonce
         return up
+
+    def _draw_nonce(self, owner: int) -> int:
+        """Return a nonce that a token of the owner before, or of this gateway's last epoch, cannot be mistaken for."""
+        folds = {0, epoch_fold(owner), epoch_fold(self._past_epoch)}
+        while epoch_fold(nonce := self._random.randrange(1, 1 << 32)) in folds:
+            pass
+        return nonce
+
+    def _lose(self, reason: str) -> None:
+        self._past_epoch, self.epoch = self.epoch, 0
+        self._listener.on_owner_lost(reason)
+
+    def _tell(self, listener: Callable[[UpImage], None], up: UpImage) -> None:
+        """Hand over an image; a PartId that counts anew voids the epoch, whoever the PLC says is the owner."""
+        try:
+            listener(up)
+        except PartIdJump as jump:
+            self._lose(str(jump))
+            raise DeviceUnavailable(self._map.name, "read", str(jump)) from jump
 
     async def _await_life(self, up: UpImage) -> UpImage:
         first = up.heartbeat
@@ -248,7 +238,7 @@ class Link:
                 self._was_frozen = False
                 return up
             await asyncio.sleep(HEARTBEAT_MS / 1e3)
-            up = self._image(await self._read_bytes())
+            up = self._image(*await self._read())
         raise DeviceUnavailable(self._map.name, "read", "PlcHeartbeat stands still: the PLC is in STOP")
 
     async def _poll_forever(self) -> None:
@@ -256,7 +246,7 @@ class Link:
         due = loop.time()
         beat, beat_ns = -1, self._mono_ns()
         while True:
-            up = self._image(await self._read_bytes())
+            up = self._image(*await self._read())
             if up.owner != self.epoch:
                 raise DeviceUnavailable(self._map.name, "read", "OwnerEpochEcho changed: the PLC was restarted or taken over")
             if up.heartbeat != beat:
@@ -265,14 +255,10 @@ class Link:
                 self._was_frozen = True
                 raise DeviceUnavailable(self._map.name, "read", "PlcHeartbeat stands still: the PLC is in STOP")
             self._last = up
-            if self._adjust_done is not None and not self._adjust_done.done() and up.adjust_seq == self._adjust_seq:
-                self._adjust_done.set_result(up)
-            try:
-                self._listener.on_up(up)
-            except LookupError as jump:
-                self.epoch = 0
-                self._listener.on_owner_lost(str(jump))
-                raise DeviceUnavailable(self._map.name, "read", str(jump)) from jump
+            self._tell(self._listener.on_up, up)
+            for future in self._waiting:
+                if not future.done():
+                    future.set_result(up)
             due = max(due + self._poll_s, loop.time())
             await asyncio.sleep(due - loop.time())
 
@@ -308,9 +294,11 @@ class Link:
 
     # -- bytes ------------------------------------------------------------------------------------------------------------
 
-    async def _read_bytes(self) -> bytes:
+    async def _read(self) -> tuple[bytes, int]:
+        """Return the up block and when it was asked for."""
         async with self._lock:
-            return await self._driver.read(self._up_span)
+            asked_ns = self._mono_ns()
+            return await self._driver.read(self._up_span), asked_ns
 
     async def _write(self, span: Span, data: bytes) -> None:
         async with self._lock:
@@ -329,9 +317,10 @@ class Link:
         start, end = self._role[first], self._role[last]
         return Span(block=self._map.down, offset=start.offset, length=end.offset + end.size - start.offset)
 
-    def _image(self, data: bytes) -> UpImage:
+    def _image(self, data: bytes, asked_ns: int) -> UpImage:
         v = self._codec.decode(data)
         return UpImage(
+            t_asked_mono_ns=asked_ns,
             t_mono_ns=self._mono_ns(),
             control=int(v["Control"]),
             heartbeat=int(v["PlcHeartbeat"]),
@@ -353,6 +342,12 @@ class Link:
 
 _TRIGGERS = [(f"TriggerRing[{i}].PartId", f"TriggerRing[{i}].Encoder") for i in range(SLOTS)]
 _OUTCOMES = [(f"OutcomeRing[{i}].PartId", f"OutcomeRing[{i}].Outcome") for i in range(SLOTS)]
+
+
+def _next_seq(sent: int, echoed: int) -> int:
+    """Return an AdjustSeq that the PLC has neither been sent nor echoed last: it acts on a change alone. Never 0."""
+    seq = (sent or echoed) % 0xFFFF + 1
+    return seq if seq != echoed else seq % 0xFFFF + 1
 
 
 def _edges(by_role: Mapping[str, Scalar]) -> tuple[str, str]:

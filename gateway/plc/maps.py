@@ -10,132 +10,21 @@ import functools
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import ValidationError
 
 from gateway.core.errors import ConfigError, Problem
-from gateway.core.tags import Block, Direction, ModbusAddress, S7Address, Scale, Tag, TagMap, WordOrder, interface_checksum
-from gateway.plc.driver import PlcDriver
-from gateway.plc.layout import Cursor, Shape, Udt, layout_udt, parse_type
-from gateway.plc.yaml_source import YamlSource, read_yaml
+from gateway.core.tags import ELEMENTARY, Block, Direction, ModbusAddress, S7Address, Scale, Tag, TagMap, interface_checksum
+from gateway.plc.layout import Cursor, Shape, Udt, element_type, layout_udt, parse_type
+from gateway.plc.map_file import BlockLine, MapFile, MemoryConfig, ModbusConfig, S7Config, TagLine
+from gateway.yaml_source import YamlSource, read_yaml
 
 Loc = tuple[str | int, ...]
 MAX_UP_BYTES = {"s7": 222, "modbus": 250, "memory": 250}
 ROLES_WITHOUT_PLACE = ("", "param", "process")
+MAX_REAL = 3.4e38
 _INT_RANGES = {"SInt": (-128, 127), "USInt": (0, 255), "Byte": (0, 255), "Int": (-32768, 32767), "UInt": (0, 65535)}
-
-
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-
-
-class S7Config(_Strict):
-    """A Siemens S7 PLC over ISO-on-TCP; needs PUT/GET permitted and non-optimised blocks."""
-
-    driver: Literal["s7"]
-    name: str = Field(min_length=1, max_length=32)
-    host: str
-    port: int = Field(default=102, ge=1, le=65535)
-    rack: int = Field(default=0, ge=0, le=7)
-    slot: int = Field(default=1, ge=0, le=31)
-    order: Literal["ABCD"] = "ABCD"
-
-    def build(self, tag_map: TagMap) -> PlcDriver:
-        """Return the driver, not connected."""
-        from gateway.plc.s7 import S7Driver
-
-        return S7Driver(self.name, self.host, self.port, rack=self.rack, slot=self.slot)
-
-
-class ModbusConfig(_Strict):
-    """A PLC over Modbus TCP."""
-
-    driver: Literal["modbus"]
-    name: str = Field(min_length=1, max_length=32)
-    host: str
-    port: int = Field(default=502, ge=1, le=65535)
-    unit: int = Field(default=1, ge=0, le=255)
-    order: WordOrder = "ABCD"
-    """How 32-bit values lie in two registers."""
-
-    def build(self, tag_map: TagMap) -> PlcDriver:
-        """Return the driver, not connected."""
-        from gateway.plc.modbus import ModbusDriver
-
-        return ModbusDriver(self.name, self.host, self.port, unit=self.unit)
-
-
-class MemoryConfig(_Strict):
-    """A PLC in this process's memory, for tests."""
-
-    driver: Literal["memory"]
-    name: str = Field(min_length=1, max_length=32)
-    order: WordOrder = "ABCD"
-
-    def build(self, tag_map: TagMap) -> PlcDriver:
-        """Return the driver, not connected."""
-        from gateway.plc.memory import MemoryDriver
-
-        return MemoryDriver(self.name)
-
-
-PlcConfig = Annotated[S7Config | ModbusConfig | MemoryConfig, Field(discriminator="driver")]
-
-
-class ScaleLine(_Strict):
-    """Linear scaling between raw counts and engineering units."""
-
-    raw: tuple[float, float]
-    eng: tuple[float, float]
-
-
-class MemberLine(_Strict):
-    """A member of a UDT."""
-
-    name: str = Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")
-    type: str
-
-
-class TagLine(_Strict):
-    """One tag of a block."""
-
-    name: str = Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$", max_length=64)
-    type: str
-    """Elementary type, Array[0..n] of T, or a UDT's name."""
-    at: int | None = Field(default=None, ge=0)
-    """Byte offset in the block; computed when absent, checked when present."""
-    role: str = ""
-    """What the handshake uses it for; ``param`` an adjustable parameter, ``process`` a measured value."""
-    unit: str = Field(default="", max_length=16)
-    range: tuple[float, float] | None = None
-    """Least and greatest value in engineering units."""
-    step: float | None = Field(default=None, gt=0)
-    """Greatest move of one adjustment."""
-    rate_per_min: float | None = Field(default=None, gt=0)
-    """Most adjustments in a minute."""
-    scale: ScaleLine | None = None
-
-
-class BlockLine(_Strict):
-    """One block, with one writer; S7 names ``db``, Modbus ``area`` and ``at`` (0-based register)."""
-
-    db: int | None = Field(default=None, ge=1, le=65535)
-    area: Literal["HR"] | None = None
-    at: int | None = Field(default=None, ge=0, le=65535)
-    name: str = Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$", max_length=64)
-    dir: Direction
-    tags: list[TagLine] = Field(min_length=1)
-
-
-class MapFile(_Strict):
-    """A tag map."""
-
-    tagmap: Literal[1]
-    handshake: Literal["ring"] = "ring"
-    plc: PlcConfig
-    types: dict[str, list[MemberLine]] = Field(default_factory=dict)
-    blocks: list[BlockLine] = Field(min_length=2, max_length=2)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -158,17 +47,12 @@ def load_map(path: Path | str) -> LoadedMap:
     try:
         parsed = MapFile.model_validate(source.data)
     except ValidationError as error:
-        raise ConfigError([source.problem(_loc(e["loc"], source), _say(e["msg"])) for e in error.errors()]) from None
+        raise ConfigError(_sorted(source.problems(error.errors()))) from None
     return _Check(source, parsed).load()
 
 
-def _say(message: str) -> str:
-    return "unknown key; correct its spelling or remove it" if message == "Extra inputs are not permitted" else message
-
-
-def _loc(loc: tuple[str | int, ...], source: YamlSource) -> Loc:
-    """Leave out the union tag that pydantic puts behind ``plc``."""
-    return tuple(p for i, p in enumerate(loc) if not (i == 1 and loc[0] == "plc" and p in MAX_UP_BYTES))
+def _sorted(problems: list[Problem]) -> list[Problem]:
+    return sorted(problems, key=lambda p: (p.line, p.column))
 
 
 class _Check:
@@ -178,6 +62,7 @@ class _Check:
         self._source = source
         self._file = parsed
         self._problems: list[Problem] = []
+        self._broken: set[str] = set()
 
     def _say(self, loc: Loc, message: str) -> None:
         self._problems.append(self._source.problem(loc, message))
@@ -188,13 +73,13 @@ class _Check:
         by_dir = {b.direction: b for b in blocks}
         if len(by_dir) != 2:
             self._say(("blocks", 1, "dir"), "one block must be plc->gw and the other gw->plc: each byte has one writer")
-            raise ConfigError(self._problems)
+            raise ConfigError(_sorted(self._problems))
         up, down = by_dir["plc->gw"], by_dir["gw->plc"]
         self._names_and_roles()
         self._handshake(up, down)
         self._sizes(up, down)
         if self._problems:
-            raise ConfigError(sorted(self._problems, key=lambda p: (p.line, p.column)))
+            raise ConfigError(_sorted(self._problems))
         plc = self._file.plc
         roles = {t.role: t for b in (up, down) for t in b.tags if t.role not in ROLES_WITHOUT_PLACE}
         tag_map = TagMap(name=plc.name, order=plc.order, up=up, down=down, file=str(self._source.path), roles=roles)
@@ -204,10 +89,11 @@ class _Check:
         types: dict[str, Udt] = {}
         for name, members in self._file.types.items():
             try:
-                if not members:
-                    raise ValueError("a UDT needs at least one member")
+                if name in ELEMENTARY:
+                    raise ValueError(f"{name} is the name of an elementary type; choose another for the UDT")
                 types[name] = layout_udt([(m.name, m.type) for m in members])
             except ValueError as error:
+                self._broken.add(name)
                 self._say(("types", name), str(error))
         return types
 
@@ -234,7 +120,8 @@ class _Check:
         try:
             shape = parse_type(line.type, types)
         except ValueError as error:
-            self._say((*at, "type"), str(error))
+            if element_type(line.type) not in self._broken:  # what is wrong with it was said where it is defined
+                self._say((*at, "type"), str(error))
             return None
         try:
             offset, bit, size = cursor.place(line.name, shape, line.at)
@@ -262,6 +149,8 @@ class _Check:
     def _limits(self, at: Loc, line: TagLine, shape: Shape, direction: Direction) -> None:
         if line.scale is not None and (line.scale.raw[0] == line.scale.raw[1] or shape.fields or shape.base == "Bool"):
             self._say((*at, "scale"), "scaling needs two different raw values and a number to scale")
+        if line.scale is not None and line.role not in ROLES_WITHOUT_PLACE:
+            self._say((*at, "scale"), f"role {line.role} is no measured value; remove its scaling")
         if line.range is not None:
             low, high = line.range
             if not low < high:
@@ -270,12 +159,16 @@ class _Check:
                 least, most = _INT_RANGES[shape.base]
                 if low < least or high > most:
                     self._say((*at, "range"), f"{low:g} … {high:g} does not fit into {shape.base} ({least} … {most})")
-            if line.step is not None and line.step > high - low:
+            if line.step is not None and low < high and line.step > high - low:
                 self._say((*at, "step"), f"a step of {line.step:g} is larger than the range")
+        if line.role == "process" and direction != "plc->gw":
+            self._say((*at, "role"), "a measured value lies in the plc->gw block; the gateway writes none")
         if line.role == "param":
             missing = [k for k in ("unit", "range", "step", "rate_per_min") if not getattr(line, k)]
             if missing:
                 self._say(at, f"{line.name}: a parameter needs {', '.join(missing)}")
+            if line.range is not None and max(map(abs, line.range)) > MAX_REAL:
+                self._say((*at, "range"), f"a request carries the value as a Real, which ends at {MAX_REAL:g}")
             if direction != "plc->gw":
                 self._say((*at, "role"), "parameters lie in the plc->gw block: the PLC owns them, changes go by request")
             if shape.base == "Bool" or shape.count or shape.fields:
@@ -303,8 +196,10 @@ class _Check:
         wanted = handshake_layout()
         for key, block in (("up", up), ("down", down)):
             i = 0 if self._file.blocks[0].dir == block.direction else 1
-            lines = {t.role: j for j, t in enumerate(self._file.blocks[i].tags)}
-            placed = {t.role: t for t in block.tags}
+            lines: dict[str, int] = {}
+            for j, t in enumerate(self._file.blocks[i].tags):
+                lines.setdefault(t.role, j)
+            placed = {t.role: t for t in reversed(block.tags)}
             for role, want in wanted[key].items():
                 if role not in lines:
                     where = f"{{name: {want.name}, type: {want.type}, role: {role}}} at byte {want.at}"
@@ -324,14 +219,16 @@ class _Check:
         for name, members in handshake_types().items():
             have = {k: [(m.name, m.type) for m in v] for k, v in self._file.types.items()}
             if name in have and have[name] != members:
-                self._say(("types", name), f"{name} must be {members}")
+                wanted_members = ", ".join(f"{member}: {datatype}" for member, datatype in members)
+                self._say(("types", name), f"the handshake's {name} has the members {wanted_members}")
 
     def _sizes(self, up: Block, down: Block) -> None:
         most = MAX_UP_BYTES[self._file.plc.driver]
         if up.size > most:
             i = 0 if self._file.blocks[0].dir == "plc->gw" else 1
             self._say(("blocks", i), f"{up.name} has {up.size} bytes, one request carries {most}; drop or move process tags")
-        if self._file.plc.driver == "modbus" and isinstance(up.base, ModbusAddress) and isinstance(down.base, ModbusAddress):
+        addressed = all(b.at is not None for b in self._file.blocks)
+        if addressed and isinstance(up.base, ModbusAddress) and isinstance(down.base, ModbusAddress):
             ends = [(b.base.register, b.base.register + b.size // 2) for b in (up, down) if isinstance(b.base, ModbusAddress)]
             if ends[0][0] < ends[1][1] and ends[1][0] < ends[0][1]:
                 self._say(

@@ -6,7 +6,7 @@ import asyncio
 
 from gateway.core.errors import DeviceRefused, DeviceUnavailable
 from gateway.core.tags import Span
-from gateway.plc.driver import MAX_WRITE_BYTES
+from gateway.plc.driver import MAX_READ_BYTES, MAX_WRITE_BYTES
 
 
 class Memory:
@@ -39,6 +39,8 @@ class MemoryDriver:
 
     async def read(self, span: Span) -> bytes:
         """Read."""
+        if span.length > MAX_READ_BYTES:
+            raise ValueError(f"{span.block.name}: {span.length} bytes do not fit into one request of {MAX_READ_BYTES}")
         block = await self._block(span, "read")
         return bytes(block[span.offset : span.offset + span.length])
 
@@ -48,6 +50,7 @@ class MemoryDriver:
             raise ValueError(f"{len(data)} bytes for a span of {span.length} (at most {MAX_WRITE_BYTES})")
         block = await self._block(span, "write")
         if span.block.direction != "gw->plc":
+            self._memory = None
             raise DeviceRefused(self._name, "write", f"{span.block.name} belongs to the PLC")
         block[span.offset : span.offset + span.length] = data
 
@@ -60,9 +63,9 @@ class MemoryDriver:
         except asyncio.CancelledError:
             self._memory = None
             raise
-        if not memory.reachable:
+        if not memory.reachable or self._memory is not memory:
             self._memory = None
-            raise DeviceUnavailable(self._name, op, "the PLC does not answer")
+            raise DeviceUnavailable(self._name, op, "the PLC does not answer, or the connection was closed")
         block = memory.blocks[span.block.direction]
         if span.offset + span.length > len(block):
             self._memory = None

@@ -1,7 +1,8 @@
-"""Modbus TCP over pymodbus: FC3 and FC16, one request a span, every field of the answer validated.
+"""Modbus TCP over pymodbus: FC3 and FC16, one request a span, every byte of the answer's frame validated.
 
-The library re-sends, reconnects, accepts transaction 0 and any function code, and lets a reset connection run into the
-time-out; here it may do none of that. The image of a block is its registers one behind the other, each big-endian.
+The library re-sends, reconnects, accepts transaction 0, any function code and any echo, skips what it does not expect and lets
+a reset connection run into the time-out; here it may do none of that. The image of a block is its registers one behind the
+other, each big-endian.
 """
 
 from __future__ import annotations
@@ -11,15 +12,17 @@ import logging
 import struct
 
 from pymodbus.client import AsyncModbusTcpClient
-from pymodbus.exceptions import ConnectionException, ModbusException
+from pymodbus.exceptions import ConnectionException, ModbusException, ModbusIOException
 from pymodbus.pdu import ExceptionResponse, ModbusPDU
 from pymodbus.pdu.register_message import ReadHoldingRegistersRequest, WriteMultipleRegistersRequest
 
 from gateway.core.errors import DeviceProtocolError, DeviceRefused, DeviceUnavailable
 from gateway.core.tags import ModbusAddress, Span
-from gateway.plc.driver import CONNECT_TIMEOUT_S, MAX_WRITE_BYTES, REQUEST_TIMEOUT_S
+from gateway.plc.driver import CONNECT_TIMEOUT_S, MAX_READ_BYTES, MAX_WRITE_BYTES, REQUEST_TIMEOUT_S, raise_if_cancelled
 
-MAX_READ_REGISTERS = 125
+READ, WRITE = 3, 16
+_HEAD = 7
+"""Bytes of the MBAP header: transaction, protocol, length, unit."""
 _EXCEPTIONS = {
     1: "illegal function: the device does not offer it",
     2: "illegal data address: the block is not where the map says",
@@ -46,13 +49,15 @@ class ModbusDriver:
     async def connect(self) -> None:
         """Connect once; DeviceUnavailable names host, port and what to look at."""
         await self.close()
+        watch = _Watch()
         client = AsyncModbusTcpClient(
             self._host,
             port=self._port,
-            timeout=self._timeout_s,
+            timeout=CONNECT_TIMEOUT_S,
             retries=0,
             reconnect_delay=0,
-            trace_connect=lambda up: None if up else _fail_pending(client),
+            trace_connect=lambda up: None if up else _fail(client, ConnectionException("the peer closed it")),
+            trace_packet=lambda sending, data: watch(client, sending, data),
         )
         try:
             async with asyncio.timeout(CONNECT_TIMEOUT_S):
@@ -71,12 +76,9 @@ class ModbusDriver:
     async def read(self, span: Span) -> bytes:
         """Read the span with one FC3."""
         start, count = _registers(span)
-        if count > MAX_READ_REGISTERS:
-            raise ValueError(f"{span.block.name}: {count} registers do not fit into one request of {MAX_READ_REGISTERS}")
+        if span.length > MAX_READ_BYTES:
+            raise ValueError(f"{span.block.name}: {span.length} bytes do not fit into one request of {MAX_READ_BYTES}")
         answer = await self._call("read", ReadHoldingRegistersRequest(address=start, count=count, dev_id=self._unit))
-        if len(answer.registers) != count:
-            await self.close()
-            raise DeviceProtocolError(self._name, "read", f"{len(answer.registers)} registers came for {count}")
         return struct.pack(f">{count}H", *answer.registers)
 
     async def write(self, span: Span, data: bytes) -> None:
@@ -86,55 +88,89 @@ class ModbusDriver:
             raise ValueError(f"{span.block.name}: {len(data)} bytes for a span of {span.length} (at most {MAX_WRITE_BYTES})")
         registers = list(struct.unpack(f">{count}H", data))
         request = WriteMultipleRegistersRequest(address=start, registers=registers, count=count, dev_id=self._unit)
-        answer = await self._call("write", request)
-        if (answer.address, answer.count) != (start, count):
-            await self.close()
-            echoed = f"the answer is for {answer.count} registers at {answer.address}"
-            raise DeviceProtocolError(self._name, "write", f"{echoed}, {count} at {start} were sent")
+        await self._call("write", request)
 
     async def close(self) -> None:
-        """Cut the connection."""
-        client, self._client = self._client, None
-        if client is not None:
-            _cut(client)
+        """Cut the connection; a request under way fails at once."""
+        if self._client is not None:
+            self._drop(self._client)
 
     async def _call(self, op: str, request: ModbusPDU) -> ModbusPDU:
         """Make one request; whatever goes wrong leaves the driver disconnected, for the stream may be out of step."""
-        if self._client is None:
+        client = self._client
+        if client is None:
             raise DeviceUnavailable(self._name, op, "not connected")
         try:
             async with asyncio.timeout(self._timeout_s):
-                answer: ModbusPDU = await self._client.execute(False, request)
+                answer: ModbusPDU = await client.execute(False, request)
+            raise_if_cancelled()
+        except TimeoutError:
+            self._drop(client)
+            raise DeviceUnavailable(self._name, op, f"no answer within {self._timeout_s * 1e3:.0f} ms") from None
         except (ConnectionException, OSError) as error:
-            await self.close()
+            self._drop(client)
             raise DeviceUnavailable(self._name, op, f"the connection was lost: {error}") from None
-        except (TimeoutError, ModbusException) as error:
-            await self.close()
-            late = isinstance(error, TimeoutError) or "No response" in str(error)
-            why = f"no answer within {self._timeout_s * 1e3:.0f} ms" if late else str(error)
-            raise (DeviceUnavailable if late else DeviceProtocolError)(self._name, op, why) from None
+        except ModbusException as error:
+            self._drop(client)
+            raise DeviceProtocolError(self._name, op, error.string) from None
         except BaseException:
-            await self.close()
+            self._drop(client)
             raise
-        wrong = _mismatch(request, answer)
-        if wrong:
-            await self.close()
-            raise DeviceProtocolError(self._name, op, wrong)
         if isinstance(answer, ExceptionResponse):
-            await self.close()
+            self._drop(client)
             code = answer.exception_code
             raise DeviceRefused(self._name, op, f"exception {code}: {_EXCEPTIONS.get(code, 'unknown')}")
         return answer
 
+    def _drop(self, client: AsyncModbusTcpClient) -> None:
+        if self._client is client:
+            self._client = None
+        _cut(client)
 
-def _mismatch(request: ModbusPDU, answer: ModbusPDU) -> str:
-    """Return how the answer does not belong to the request, or ''."""
-    if answer.transaction_id != request.transaction_id:
-        return f"the answer carries transaction {answer.transaction_id}, sent was {request.transaction_id}"
-    if answer.dev_id != request.dev_id:
-        return f"the answer is from unit {answer.dev_id}, asked was {request.dev_id}"
-    if answer.function_code & 0x7F != request.function_code:
-        return f"the answer is to function {answer.function_code & 0x7F}, sent was {request.function_code}"
+
+class _Watch:
+    """Sees the bytes both ways and fails the request whose answer does not fit it, before the library can excuse it."""
+
+    def __init__(self) -> None:
+        self._sent = b""
+
+    def __call__(self, client: AsyncModbusTcpClient, sending: bool, data: bytes) -> bytes:
+        """Return the bytes as they may go on."""
+        if sending:
+            self._sent = data
+            return data
+        wrong = misfit(self._sent, data)
+        if wrong:
+            _fail(client, ModbusIOException(wrong))
+            return b""
+        return data
+
+
+def misfit(sent: bytes, received: bytes) -> str:
+    """Return how the frame received so far does not answer the frame sent, or '' as long as it may."""
+    if received[:2] != sent[:2][: len(received)]:
+        return (
+            f"the answer carries transaction {int.from_bytes(received[:2], 'big')}, sent was {int.from_bytes(sent[:2], 'big')}"
+        )
+    if len(received) <= _HEAD:
+        return ""
+    function, asked = received[_HEAD], sent[_HEAD]
+    if received[2:4] != b"\0\0":
+        return "the answer is of another protocol than Modbus"
+    if received[6] != sent[6]:
+        return f"the answer is from unit {received[6]}, asked was {sent[6]}"
+    if function & 0x7F != asked:
+        return f"the answer is to function {function & 0x7F}, sent was {asked}"
+    count = int.from_bytes(sent[_HEAD + 3 : _HEAD + 5], "big")
+    body = 2 if function & 0x80 else 2 + 2 * count if asked == READ else 5
+    length = int.from_bytes(received[4:6], "big")
+    if length != 1 + body or len(received) > _HEAD + body:
+        return f"the answer has {max(length - 1, len(received) - _HEAD)} bytes behind its header, {body} are right"
+    if function == READ and len(received) > _HEAD + 1 and received[_HEAD + 1] != 2 * count:
+        return f"the answer holds {received[_HEAD + 1]} bytes of registers, asked were {2 * count}"
+    if function == WRITE and len(received) == _HEAD + body and received[_HEAD:] != sent[_HEAD : _HEAD + 5]:
+        address, echoed = struct.unpack(">HH", received[_HEAD + 1 : _HEAD + 5])
+        return f"the answer is for {echoed} registers at {address}, which were not the ones sent"
     return ""
 
 
@@ -147,16 +183,17 @@ def _registers(span: Span) -> tuple[int, int]:
     return base.register + span.offset // 2, span.length // 2
 
 
-def _fail_pending(client: AsyncModbusTcpClient) -> None:
-    """Fail the request under way at once when the connection is lost; the library would let it wait for its time-out."""
+def _fail(client: AsyncModbusTcpClient, error: ModbusException) -> None:
+    """Fail the request under way at once; the library would let it wait for its time-out."""
     future = client.ctx.response_future
     if not future.done():
-        future.set_exception(ConnectionException("the peer closed it"))
+        future.set_exception(error)
         # Nobody waits for it when no request was under way.
         future.add_done_callback(lambda f: f.exception())
 
 
 def _cut(client: AsyncModbusTcpClient) -> None:
+    _fail(client, ConnectionException("it was closed"))
     transport = client.ctx.transport
     if transport is not None and hasattr(transport, "abort"):
         transport.abort()

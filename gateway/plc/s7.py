@@ -13,16 +13,18 @@ from collections.abc import Awaitable
 from typing import TypeVar
 
 from snap7 import AsyncClient
-from snap7.error import S7ConnectionError, S7Error, S7ProtocolError, S7TimeoutError
+from snap7.error import S7ConnectionError, S7Error, S7TimeoutError
 
 from gateway.core.errors import DeviceProtocolError, DeviceRefused, DeviceUnavailable
 from gateway.core.tags import S7Address, Span
-from gateway.plc.driver import CONNECT_TIMEOUT_S, MAX_WRITE_BYTES, REQUEST_TIMEOUT_S
+from gateway.plc.driver import CONNECT_TIMEOUT_S, MAX_READ_BYTES, MAX_WRITE_BYTES, REQUEST_TIMEOUT_S, raise_if_cancelled
 
 T = TypeVar("T")
 
 READ_OVERHEAD = 18
 """Bytes of an S7 read answer that are not data."""
+WRITE_OVERHEAD = 35
+"""Bytes of an S7 write request that are not data, as the library reckons."""
 
 _REFUSALS = ("operation failed", "No data in response")
 """How the library words an answer that is well formed and says no; it has no class of its own for it."""
@@ -61,31 +63,34 @@ class S7Driver:
 
     async def read(self, span: Span) -> bytes:
         """Read the span with one request."""
-        client, address = self._ready("read"), self._address(span)
-        if span.length > client.pdu_length - READ_OVERHEAD:
-            raise ValueError(f"{span.block.name}: {span.length} bytes do not fit into one PDU of {client.pdu_length}")
-        data = await self._call("read", client.db_read(address.db, address.byte + span.offset, span.length), span)
-        if len(data) != span.length:
-            await self.close()
-            raise DeviceProtocolError(self._name, "read", f"{len(data)} bytes came for {span.length}")
-        return bytes(data)
+        if span.length > MAX_READ_BYTES:
+            raise ValueError(f"{span.block.name}: {span.length} bytes do not fit into one request of {MAX_READ_BYTES}")
+        client, address = await self._ready("read", span.length + READ_OVERHEAD), self._address(span)
+        return bytes(
+            await self._call("read", client, client.db_read(address.db, address.byte + span.offset, span.length), span)
+        )
 
     async def write(self, span: Span, data: bytes) -> None:
         """Write the span with one request; returns after the PLC acknowledged."""
-        client, address = self._ready("write"), self._address(span)
         if len(data) != span.length or len(data) > MAX_WRITE_BYTES:
             raise ValueError(f"{span.block.name}: {len(data)} bytes for a span of {span.length} (at most {MAX_WRITE_BYTES})")
-        await self._call("write", client.db_write(address.db, address.byte + span.offset, bytearray(data)), span)
+        client, address = await self._ready("write", span.length + WRITE_OVERHEAD), self._address(span)
+        await self._call("write", client, client.db_write(address.db, address.byte + span.offset, bytearray(data)), span)
 
     async def close(self) -> None:
-        """Cut the connection."""
-        client, self._client = self._client, None
-        if client is not None:
-            _cut(client)
+        """Cut the connection; a request under way fails at once."""
+        if self._client is not None:
+            self._drop(self._client)
 
-    def _ready(self, op: str) -> AsyncClient:
+    async def _ready(self, op: str, pdu_bytes: int) -> AsyncClient:
+        """Return the client if it is connected and its PDU carries so much; the library would split it otherwise."""
         if self._client is None:
             raise DeviceUnavailable(self._name, op, "not connected")
+        if pdu_bytes > self._client.pdu_length:
+            offered = self._client.pdu_length
+            self._drop(self._client)
+            why = f"the PLC offers a PDU of {offered} bytes, {pdu_bytes} are needed; drop or move process tags"
+            raise DeviceRefused(self._name, op, why)
         return self._client
 
     @staticmethod
@@ -94,29 +99,33 @@ class S7Driver:
             raise TypeError(f"{span.block.name} has no S7 address")
         return span.block.base
 
-    async def _call(self, op: str, request: Awaitable[T], span: Span) -> T:
+    async def _call(self, op: str, client: AsyncClient, request: Awaitable[T], span: Span) -> T:
         """Make one request; whatever goes wrong leaves the driver disconnected, for the stream may be out of step."""
         try:
             async with asyncio.timeout(self._timeout_s):
-                return await request
+                answer = await request
+            raise_if_cancelled()
+            return answer
         except (TimeoutError, S7TimeoutError):
-            await self.close()
+            self._drop(client)
             raise DeviceUnavailable(self._name, op, f"no answer within {self._timeout_s * 1e3:.0f} ms") from None
         except (S7ConnectionError, OSError) as error:
-            await self.close()
+            self._drop(client)
             raise DeviceUnavailable(self._name, op, str(error)) from None
-        except S7ProtocolError as error:
-            await self.close()
-            if any(text in str(error) for text in _REFUSALS):
+        except S7Error as error:
+            self._drop(client)
+            if error.error_code or any(text in str(error) for text in _REFUSALS):
                 hint = "is PUT/GET permitted, the block non-optimised and as long as the map says?"
                 raise DeviceRefused(self._name, op, f"DB{self._address(span).db}: {error}; {hint}") from None
             raise DeviceProtocolError(self._name, op, str(error)) from None
-        except S7Error as error:
-            await self.close()
-            raise DeviceRefused(self._name, op, str(error)) from None
         except BaseException:
-            await self.close()
+            self._drop(client)
             raise
+
+    def _drop(self, client: AsyncClient) -> None:
+        if self._client is client:
+            self._client = None
+        _cut(client)
 
 
 def _cut(client: AsyncClient) -> None:

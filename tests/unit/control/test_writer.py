@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import math
 from dataclasses import replace
 
 import pytest
@@ -12,7 +14,7 @@ from gateway.core.errors import DeviceUnavailable
 from gateway.core.handshake import AdjustResult, Control, OfflineReason, Status1, Status2, StopReason
 from gateway.core.tags import Block, S7Address, Tag, TagMap
 from gateway.core.verdict import Disposition, Verdict
-from gateway.plc.link import UpImage
+from gateway.plc.listener import UpImage
 
 FORCE = Tag(
     name="PressForce", datatype="Real", offset=168, size=4, role="param", unit="kN", range=(80, 120), step=4, rate_per_min=2
@@ -21,6 +23,7 @@ UP = Block(name="U", base=S7Address(db=100, byte=0), direction="plc->gw", tags=(
 DOWN = Block(name="D", base=S7Address(db=101, byte=0), direction="gw->plc", tags=(), size=2)
 MAP = TagMap(name="press", order="ABCD", up=UP, down=DOWN)
 IMAGE = UpImage(
+    t_asked_mono_ns=0,
     t_mono_ns=0,
     control=int(Control.TRIGGER_ENABLE | Control.ADJUST_PERMIT),
     heartbeat=1,
@@ -37,23 +40,39 @@ COMMAND = AdjustParameter(id="c1", line="press", tag="PressForce", value=104.0, 
 
 
 class FakeLink:
-    """Stands for the link: answers adjustments as told and counts what it was asked."""
+    """Stands for the link: answers adjustments as told, counts what it was asked, and shows what the PLC then holds."""
 
-    def __init__(self, answer: tuple[AdjustResult, float] | DeviceUnavailable = (AdjustResult.ACCEPTED, 104.0)) -> None:
+    def __init__(self, answer: tuple[AdjustResult, float] | DeviceUnavailable | None = None) -> None:
         self.state = "up"
         self.epoch = 7
         self.answer = answer
         self.asked: list[tuple[int, float, float]] = []
         self.changed = 0
+        self.shows: list[object] = []
+        """Values of PressForce in the reads that follow; the last one stays. Empty = what was asked for."""
+        self.now = Now()
+        self.gate = asyncio.Event()
+        self.gate.set()
 
     def tokens_changed(self) -> None:
         self.changed += 1
 
     async def adjust(self, index: int, value: float, expected_old: float) -> tuple[AdjustResult, float]:
         self.asked.append((index, value, expected_old))
+        await self.gate.wait()
         if isinstance(self.answer, DeviceUnavailable):
             raise self.answer
-        return self.answer
+        return self.answer or (AdjustResult.ACCEPTED, value)
+
+    async def next_image(self) -> UpImage:
+        await asyncio.sleep(0)
+        self.now.ns += 4_000_000
+        shown = self.shows[0] if self.shows else self.asked[-1][1]
+        if len(self.shows) > 1:
+            del self.shows[0]
+        if isinstance(shown, DeviceUnavailable):
+            raise shown
+        return replace(IMAGE, values={"PressForce": shown})
 
 
 class Now:
@@ -63,8 +82,9 @@ class Now:
         return self.ns
 
 
-def writer_with(link: FakeLink, now: Now | None = None) -> Writer:
-    writer = Writer(MAP, mono_ns=now or Now())
+def writer_with(link: FakeLink, **limits: float) -> Writer:
+    tag = replace(FORCE, **limits)
+    writer = Writer(replace(MAP, up=replace(UP, tags=(tag,))), mono_ns=link.now)
     writer.link = link  # type: ignore[assignment]
     return writer
 
@@ -95,6 +115,7 @@ async def test_the_same_id_is_answered_again_and_not_sent_again() -> None:
         ({"value": 105.0}, {}, "step limit"),
         ({"expected_old": 101.0}, {}, "expected was"),
         ({}, {"values": {}}, "expected was"),
+        ({}, {"values": {"PressForce": math.nan}}, "expected was"),
     ],
 )
 async def test_every_gate_blocks_and_nothing_is_sent(change: dict[str, object], image: dict[str, object], why: str) -> None:
@@ -112,14 +133,23 @@ async def test_no_link_no_image_no_move() -> None:
     assert "link is not up" in (await writer_with(FakeLink()).adjust(COMMAND, None)).result
 
 
-async def test_the_rate_limit_counts_moves_of_the_last_minute() -> None:
-    link, now = FakeLink(), Now()
-    writer = writer_with(link, now)
-    for i in range(2):
-        assert (await writer.adjust(replace(COMMAND, id=f"m{i}"), IMAGE)).result == "confirmed"
-    assert "2 moves in the last minute" in (await writer.adjust(replace(COMMAND, id="m3"), IMAGE)).result
-    now.ns = 61_000_000_000
-    assert (await writer.adjust(replace(COMMAND, id="m4"), IMAGE)).result == "confirmed"
+async def moves_allowed(writer: Writer, count: int, name: str) -> int:
+    """Return how many of ``count`` moves at one moment are let through."""
+    answers = [await writer.adjust(replace(COMMAND, id=f"{name}{i}"), IMAGE) for i in range(count)]
+    assert all(a.result == "confirmed" or "allowed" in a.result for a in answers)
+    return sum(a.result == "confirmed" for a in answers)
+
+
+@pytest.mark.parametrize(("rate", "most", "span_s"), [(2, 2, 60), (2.9, 2, 60), (100, 100, 60), (0.5, 1, 120)])
+async def test_the_rate_limit_counts_moves_of_the_last_minute(rate: float, most: int, span_s: int) -> None:
+    """A rate of half a move a minute is one move in two minutes."""
+    link = FakeLink()
+    writer = writer_with(link, rate_per_min=rate)
+    assert await moves_allowed(writer, most + 3, "a") == most
+    link.now.ns += (span_s - 1) * 1_000_000_000
+    assert await moves_allowed(writer, 1, "b") == 0
+    link.now.ns += 2_000_000_000
+    assert await moves_allowed(writer, most + 3, "c") == most
 
 
 @pytest.mark.parametrize(
@@ -127,12 +157,68 @@ async def test_the_rate_limit_counts_moves_of_the_last_minute() -> None:
     [
         ((AdjustResult.NO_PERMIT, 100.0), "refused: NO_PERMIT"),
         ((AdjustResult.CLAMPED, 103.0), "refused: CLAMPED"),
-        ((AdjustResult.ACCEPTED, 100.0), "refused: accepted, but the PLC holds 100"),
+        ((AdjustResult.STALE_EXPECTED_OLD, math.nan), "refused: STALE_EXPECTED_OLD"),
         (DeviceUnavailable("press", "adjust", "no echo"), "unknown: press: adjust: no echo"),
     ],
 )
-async def test_only_an_accepted_and_echoed_value_is_confirmed(answer: object, result: str) -> None:
-    assert (await writer_with(FakeLink(answer)).adjust(COMMAND, IMAGE)).result == result  # type: ignore[arg-type]
+async def test_only_an_accepted_value_can_be_confirmed(answer: object, result: str) -> None:
+    given = await writer_with(FakeLink(answer)).adjust(COMMAND, IMAGE)  # type: ignore[arg-type]
+    assert given.result == result
+    assert given.new is None or math.isfinite(given.new)
+
+
+async def test_an_accepted_value_is_read_back_before_it_is_confirmed() -> None:
+    link = FakeLink()
+    link.shows = [100.0, 100.0, 104.0]
+    answer = await writer_with(link).adjust(COMMAND, IMAGE)
+    assert (answer.result, answer.new) == ("confirmed", 104.0)
+
+
+@pytest.mark.parametrize("shown", [100.0, 103.0, math.nan])
+async def test_accepted_but_not_applied_is_no_confirmation(shown: float) -> None:
+    link = FakeLink()
+    link.shows = [shown]
+    answer = await writer_with(link).adjust(COMMAND, IMAGE)
+    assert answer.result.startswith("refused: accepted, but the PLC holds")
+    assert answer.new == (None if math.isnan(shown) else shown)
+
+
+async def test_a_link_lost_during_the_read_back_leaves_it_unknown() -> None:
+    link = FakeLink()
+    link.shows = [DeviceUnavailable("press", "read", "the link was lost")]
+    assert (await writer_with(link).adjust(COMMAND, IMAGE)).result == "unknown: press: read: the link was lost"
+
+
+async def test_one_adjustment_at_a_time_and_the_same_id_waits_for_its_answer() -> None:
+    link = FakeLink()
+    writer = writer_with(link)
+    link.gate.clear()
+    first = asyncio.create_task(writer.adjust(COMMAND, IMAGE))
+    again = asyncio.create_task(writer.adjust(COMMAND, IMAGE))
+    await asyncio.sleep(0)
+    assert writer.knows("c1")
+    other = await writer.adjust(replace(COMMAND, id="c2"), IMAGE)
+    assert other.result == "blocked: another adjustment is under way"
+    assert not writer.knows("c2")
+    link.gate.set()
+    assert await again == await first
+    assert (await first).result == "confirmed"
+    assert len(link.asked) == 1
+
+
+async def test_a_blocked_command_may_be_asked_again() -> None:
+    link = FakeLink()
+    writer = writer_with(link)
+    assert "AdjustPermit" in (await writer.adjust(COMMAND, replace(IMAGE, control=1))).result
+    assert (await writer.adjust(COMMAND, IMAGE)).result == "confirmed"
+
+
+async def test_a_parameter_without_a_whole_set_of_limits_is_never_moved() -> None:
+    for missing in ({"range": None}, {"step": None}, {"rate_per_min": None}):
+        link = FakeLink()
+        answer = await writer_with(link, **missing).adjust(COMMAND, IMAGE)  # type: ignore[arg-type]
+        assert answer.result.startswith("blocked: ")
+        assert link.asked == []
 
 
 def test_a_verdict_is_given_once_and_only_under_an_epoch() -> None:
@@ -150,6 +236,7 @@ def test_a_verdict_is_given_once_and_only_under_an_epoch() -> None:
 def test_status_bits() -> None:
     status = Status(ready=True, online=True, offline_reason=OfflineReason.JOURNAL, disposition=Disposition.NOT_INSPECTED)
     status.stop_reason = StopReason.CONSECUTIVE_LATE
+    status.simulated = True
     section = status.section()
     assert section["status1"] == int(Status1.TRIGGER_READY | Status1.ONLINE) | OfflineReason.JOURNAL << 4
-    assert section["status2"] == int(Status2.NOT_INSPECTED | Status2.STOP_REQUEST)
+    assert section["status2"] == int(Status2.NOT_INSPECTED | Status2.STOP_REQUEST | Status2.SIMULATED)

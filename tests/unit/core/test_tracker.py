@@ -3,27 +3,29 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
+from gateway.core.errors import PartIdJump
 from gateway.core.frame import FrameStamp
 from gateway.core.handshake import Outcome
 from gateway.core.inspection import Inspection
-from gateway.core.part import next_part_id
-from gateway.core.tracker import TABLE, Closed, Event, Inspect, Judge, Reject, State, Tracker, TrackerConfig
+from gateway.core.lifecycle import TABLE, Closed, Event, Inspect, Judge, Reject, State
+from gateway.core.part import Part, next_part_id, part_id_distance
+from gateway.core.tracker import Effect, Tracker, TrackerConfig
 
 MS = 1_000_000
+GOOD = {"label": "good"}
 CONFIG = TrackerConfig(cameras=(("cam1", 500),), window=100, deadline_ns=150 * MS, frame_wait_ns=500 * MS)
 
 
-def stamp(encoder: int, counter: int = 1, t_ms: int = 0, camera: str = "cam1") -> FrameStamp:
+def stamp(encoder: int | None, counter: int = 1, t_ms: float = 0, camera: str = "cam1") -> FrameStamp:
     return FrameStamp(
         camera=camera,
         frame_counter=counter,
-        t_exposed_ns=t_ms * MS,
-        t_available_ns=t_ms * MS,
-        encoder=encoder % (1 << 32),
+        t_exposed_ns=int(t_ms * MS),
+        t_available_ns=int(t_ms * MS),
+        encoder=None if encoder is None else encoder % (1 << 32),
         slot=0,
         generation=2,
         height=8,
@@ -37,6 +39,20 @@ def ring_with(*entries: tuple[int, int]) -> list[tuple[int, int]]:
     for part_id, encoder in entries:
         ring[part_id % 8] = (part_id, encoder)
     return ring
+
+
+def inspecting(effects: list[Effect]) -> Part:
+    """Return the one part that is to be inspected."""
+    [part] = [e.part for e in effects if isinstance(e, Inspect)]
+    return part
+
+
+def answer(part: Part, label: str = "good") -> Inspection:
+    return Inspection(part_id=part.part_id, label=label)
+
+
+def rejected(effects: list[Effect]) -> list[int]:
+    return [e.part.part_id for e in effects if isinstance(e, Reject)]
 
 
 def started(config: TrackerConfig = CONFIG, head: int = 10) -> Tracker:
@@ -70,9 +86,9 @@ def test_one_part_one_frame(frame_first: bool) -> None:
     assert inspect.part.part_id == 11
     assert inspect.stamps[0].encoder == 1550
     assert inspect.part.due_mono_ns == 153 * MS
-    [judge] = tracker.inspected(Inspection(part_id=11, label="good"), 10 * MS)
+    [judge] = tracker.inspected(inspect.part, answer(inspect.part), 10 * MS)
     assert isinstance(judge, Judge)
-    assert tracker.inspected(Inspection(part_id=11, label="good"), 11 * MS) == []
+    assert tracker.inspected(inspect.part, answer(inspect.part), 11 * MS) == []
     assert tracker.outcomes([(11, 1)]) == [Closed(part_id=11, outcome=Outcome.PASSED)]
 
 
@@ -130,10 +146,10 @@ def test_two_parts_within_the_window_are_no_evidence() -> None:
 def test_a_second_trigger_after_the_first_was_bound_rejects_both() -> None:
     tracker = started()
     tracker.poll(11, ring_with((11, 1000)), 0)
-    tracker.frame(stamp(1500), 0)
+    part = inspecting(tracker.frame(stamp(1500), 0))
     effects = tracker.poll(12, ring_with((11, 1000), (12, 1050)), 0)
-    assert {e.part.part_id for e in effects if isinstance(e, Reject)} == {11, 12}
-    assert tracker.inspected(Inspection(part_id=11, label="good"), 1) == []
+    assert set(rejected(effects)) == {11, 12}
+    assert tracker.inspected(part, answer(part), 1) == []
 
 
 def test_an_overwritten_trigger_is_a_counted_gap() -> None:
@@ -145,10 +161,21 @@ def test_an_overwritten_trigger_is_a_counted_gap() -> None:
     assert tracker.open_parts == 8
 
 
-def test_a_jump_of_the_counter_is_a_restart() -> None:
-    tracker = started(head=5000)
-    with pytest.raises(LookupError):
-        tracker.poll(3, ring_with((3, 0)), 0)
+@pytest.mark.parametrize(
+    ("before", "after"), [(5000, 3), (5000, 0), ((1 << 32) - 2, 0), (10, 2000), (0, (1 << 32) - 1), (0, 2000)]
+)
+def test_a_jump_of_the_counter_is_a_restart(before: int, after: int) -> None:
+    tracker = started(head=before)
+    with pytest.raises(PartIdJump, match=f"from {before} to {after}"):
+        tracker.poll(after, ring_with((after, 0)), 0)
+    with pytest.raises(PartIdJump):
+        tracker.baseline(after, 0)
+
+
+def test_the_first_part_of_a_plc_that_never_counted() -> None:
+    tracker = started(head=0)
+    assert tracker.poll(2, ring_with((1, 1000), (2, 3000)), 0) == []
+    assert tracker.open_parts == tracker.admitted == 2
 
 
 def test_parts_that_passed_while_the_link_was_down_are_recorded_without_a_token() -> None:
@@ -163,9 +190,10 @@ def test_parts_that_passed_while_the_link_was_down_are_recorded_without_a_token(
 def test_late_inspection_is_not_inspected() -> None:
     tracker = started()
     tracker.poll(11, ring_with((11, 1000)), 0)
-    tracker.frame(stamp(1500), 0)
-    [reject] = tracker.inspected(Inspection(part_id=11, label="good"), 151 * MS)
+    part = inspecting(tracker.frame(stamp(1500), 0))
+    [reject] = tracker.inspected(part, answer(part), 151 * MS)
     assert isinstance(reject, Reject)
+    assert reject.late
 
 
 def test_void_sends_no_token_and_forgets_the_baseline() -> None:
@@ -207,19 +235,197 @@ def test_a_multi_up_picture_serves_its_whole_group_or_nobody() -> None:
 def test_a_frame_without_encoder_is_never_bound_by_encoder() -> None:
     tracker = started()
     tracker.poll(11, ring_with((11, 1000)), 0)
-    bare = FrameStamp(**{**{f: getattr(stamp(1500), f) for f in FrameStamp.__slots__}, "encoder": None})
-    assert tracker.frame(bare, 0) == []
+    assert tracker.frame(stamp(None), 0) == []
+
+
+TIMED = TrackerConfig(
+    cameras=(("cam1", 20 * MS),),
+    by="time",
+    window=20 * MS,
+    deadline_ns=150 * MS,
+    frame_wait_ns=500 * MS,
+    trigger_lag_ns=10 * MS,
+)
 
 
 def test_binding_by_exposure_time() -> None:
-    config = TrackerConfig(
-        cameras=(("cam1", 20 * MS),), by="time", window=10 * MS, deadline_ns=150 * MS, frame_wait_ns=500 * MS
-    )
+    tracker = started(TIMED)
+    tracker.poll(11, ring_with((11, 1000)), 100 * MS, since_ns=95 * MS)
+    assert tracker.frame(stamp(0, t_ms=150), 150 * MS) == []
+    assert inspecting(tracker.frame(stamp(0, t_ms=125), 151 * MS)).part_id == 11
+
+
+@pytest.mark.parametrize("since_ns", [None, 89 * MS])
+def test_a_trigger_read_too_late_cannot_be_bound_by_time(since_ns: int | None) -> None:
+    """Its true time is unknown by more than the window: the next part's picture would fit it."""
+    tracker = started(TIMED)
+    assert rejected(tracker.poll(11, ring_with((11, 1000)), 100 * MS, since_ns=since_ns)) == [11]
+    assert not any(isinstance(e, Inspect) for e in tracker.frame(stamp(0, t_ms=120), 121 * MS))
+
+
+def test_a_stalled_link_never_lends_the_next_part_s_picture_to_the_last_part() -> None:
+    """Part 11 passes at 0 ms and 12 at 100; the read that shows 11 comes at 99, the one that shows 12 stalls until 250."""
+    tracker = started(TIMED)
+    tracker.frame(stamp(0, t_ms=20), 21 * MS)
+    effects = tracker.poll(11, ring_with((11, 1000)), 99 * MS, since_ns=-5 * MS)
+    effects += tracker.frame(stamp(0, t_ms=120), 125 * MS)
+    effects += tracker.poll(12, ring_with((11, 1000), (12, 2000)), 250 * MS, since_ns=99 * MS)
+    assert not any(isinstance(e, Inspect) for e in effects)
+
+
+def test_the_answer_for_an_earlier_admission_is_no_evidence_for_a_later_one() -> None:
+    """A restarted PLC gives the same ids again while the engine still looks at the old part 11."""
+    tracker = started()
+    tracker.poll(11, ring_with((11, 1000)), 0)
+    old = inspecting(tracker.frame(stamp(1500), 0))
+    tracker.void("the PLC was restarted")
+    tracker.baseline(10, MS)
+    tracker.poll(11, ring_with((11, 1000)), 2 * MS)
+    new = inspecting(tracker.frame(stamp(1500, 2), 2 * MS))
+    assert tracker.inspected(old, answer(old), 3 * MS) == []
+    assert tracker.inspected(new, Inspection(part_id=12, label="good"), 3 * MS) == []
+    assert isinstance(tracker.inspected(new, answer(new), 3 * MS)[0], Judge)
+
+
+def test_a_frame_from_before_the_baseline_shows_no_part_after_it() -> None:
+    tracker = started()
+    tracker.void("the PLC was restarted")
+    tracker.frame(stamp(1500), 0)
+    tracker.baseline(10, MS)
+    assert tracker.poll(11, ring_with((11, 1000)), 2 * MS) == []
+    assert tracker.orphan_frames == 1
+
+
+def test_an_old_frame_is_not_bound_when_the_belt_comes_by_again() -> None:
+    """The belt jogs back: the encoder values of a picture whose trigger was never seen come a second time."""
+    tracker = started()
+    tracker.frame(stamp(1500, t_ms=0), 0)
+    assert tracker.poll(11, ring_with((11, 1000)), 700 * MS) == []
+    assert tracker.orphan_frames == 1
+
+
+def test_a_frame_announced_from_the_future_does_not_stretch_the_deadline() -> None:
+    tracker = started()
+    tracker.poll(11, ring_with((11, 1000)), 0)
+    assert inspecting(tracker.frame(stamp(1500, t_ms=10_000), 5 * MS)).due_mono_ns == 155 * MS
+
+
+def test_a_third_trigger_at_one_place_of_a_two_up_picture_rejects_all() -> None:
+    config = TrackerConfig(cameras=(("cam1", 0),), positions=2, window=10, deadline_ns=150 * MS, frame_wait_ns=500 * MS)
     tracker = started(config)
-    tracker.poll(11, ring_with((11, 1000)), 100 * MS)
-    assert tracker.frame(stamp(0, t_ms=140), 140 * MS) == []
-    [inspect] = tracker.frame(stamp(0, t_ms=125), 141 * MS)
+    tracker.poll(12, ring_with((11, 1000), (12, 1000)), 0)
+    tracker.frame(stamp(1000), 0)
+    effects = tracker.poll(13, ring_with((11, 1000), (12, 1000), (13, 1000)), 0)
+    assert sorted(rejected(effects)) == [11, 12, 13]
+
+
+def test_a_two_up_picture_before_its_triggers_waits_for_both() -> None:
+    config = TrackerConfig(cameras=(("cam1", 0),), positions=2, window=10, deadline_ns=150 * MS, frame_wait_ns=500 * MS)
+    tracker = started(config)
+    tracker.frame(stamp(1000), 0)
+    assert tracker.poll(11, ring_with((11, 1000)), 0) == []
+    effects = tracker.poll(12, ring_with((11, 1000), (12, 1000)), MS)
+    assert [(e.part.part_id, e.part.views[0].position) for e in effects if isinstance(e, Inspect)] == [(11, 0), (12, 1)]
+
+
+@pytest.mark.parametrize("trigger_first", [False, True])
+def test_two_frames_at_the_two_ends_of_the_window_are_no_evidence(trigger_first: bool) -> None:
+    """They are no rivals of each other, being farther apart than the window, yet both fit the part."""
+    tracker = started()
+    effects: list[Effect] = []
+    if trigger_first:
+        effects += tracker.poll(11, ring_with((11, 1000)), 0)
+    effects += tracker.frame(stamp(1420, 1), 0)
+    effects += tracker.frame(stamp(1580, 2), 0)
+    if not trigger_first:
+        effects += tracker.poll(11, ring_with((11, 1000)), 0)
+    assert rejected(effects) == [11]
+
+
+def test_a_frame_beside_one_that_nothing_explains_is_no_evidence() -> None:
+    """The camera exposed twice, or latched wrongly: which of the two shows the part is not known."""
+    tracker = started()
+    tracker.poll(11, ring_with((11, 1000)), 0)
+    tracker.frame(stamp(1650, 1), 0)
+    assert rejected(tracker.frame(stamp(1595, 2), 0)) == [11]
+
+
+@pytest.mark.parametrize("encoder", [1540, 1560])
+def test_a_frame_that_fits_two_parts_is_evidence_for_neither(encoder: int) -> None:
+    tracker = started()
+    tracker.poll(12, ring_with((11, 1000), (12, 1101)), 0)
+    assert rejected(tracker.frame(stamp(encoder), 0)) == [11, 12]
+
+
+def test_the_frame_of_a_judged_part_is_not_lent_to_another() -> None:
+    tracker = started()
+    tracker.poll(11, ring_with((11, 1000)), 0)
+    tracker.fault(11, "no journal")
+    assert tracker.frame(stamp(1560), 0) == []
+    assert rejected(tracker.poll(12, ring_with((11, 1000), (12, 1120)), 0)) == [12]
+
+
+def test_a_part_whose_trigger_was_overwritten_has_no_place_that_a_frame_could_fit() -> None:
+    """What stands in its slot is a later part's encoder value."""
+    tracker = started(head=10)
+    effects = tracker.poll(19, ring_with(*((i, 1000 * i) for i in range(12, 20))), 0)
+    assert rejected(effects) == [11]
+    assert inspecting(tracker.frame(stamp(19_500), 0)).part_id == 19
+
+
+def test_views_are_given_to_the_engine_in_their_order_whatever_order_they_come_in() -> None:
+    config = TrackerConfig(cameras=(("a", 0), ("b", 50)), window=10, deadline_ns=150 * MS, frame_wait_ns=500 * MS)
+    tracker = started(config)
+    tracker.frame(stamp(1050, camera="b", t_ms=3), 3 * MS)
+    tracker.poll(11, ring_with((11, 1000)), 4 * MS)
+    [inspect] = tracker.frame(stamp(1000, camera="a", t_ms=5), 6 * MS)
     assert isinstance(inspect, Inspect)
+    assert [s.camera for s in inspect.stamps] == ["a", "b"]
+    assert inspect.part.due_mono_ns == 155 * MS
+
+
+def test_a_second_picture_of_one_view_is_no_evidence() -> None:
+    config = TrackerConfig(cameras=(("a", 0), ("b", 50)), window=10, deadline_ns=150 * MS, frame_wait_ns=500 * MS)
+    tracker = started(config)
+    tracker.poll(11, ring_with((11, 1000)), 0)
+    tracker.frame(stamp(1000, 1, camera="a"), 0)
+    assert rejected(tracker.frame(stamp(1004, 2, camera="a"), 0)) == [11]
+    assert tracker.frame(stamp(1050, camera="b"), 0) == []
+
+
+def test_an_outcome_before_the_verdict_ends_the_part_without_a_token() -> None:
+    tracker = started()
+    tracker.poll(11, ring_with((11, 1000)), 0)
+    part = inspecting(tracker.frame(stamp(1500), 0))
+    reject, closed = tracker.outcomes([(11, 6)])
+    assert isinstance(reject, Reject)
+    assert not reject.send
+    assert closed == Closed(part_id=11, outcome=Outcome.BYPASSED)
+    assert tracker.inspected(part, answer(part), 1) == []
+
+
+def test_a_judged_part_whose_outcome_never_comes_is_closed_as_lost() -> None:
+    tracker = started()
+    tracker.poll(11, ring_with((11, 1000)), 0)
+    tracker.fault(11, "no camera")
+    assert tracker.tick(119_000 * MS) == []
+    assert tracker.tick(121_000 * MS) == [Closed(part_id=11, outcome=None)]
+    assert tracker.outcomes([(11, 1)]) == []
+
+
+def test_parts_beyond_the_most_that_can_be_open_push_out_the_oldest(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gateway.core.tracker.MAX_OPEN", 16)
+    tracker = started(head=0)
+    closed: list[Effect] = []
+    for head in range(1, 18):
+        closed += tracker.poll(head, ring_with((head, 1000 * head)), 0)
+    assert rejected(closed) == [1]
+    assert tracker.open_parts == 16
+
+
+def test_a_frame_of_a_camera_that_the_line_does_not_have_is_a_bug() -> None:
+    with pytest.raises(KeyError, match="cam2"):
+        started().frame(stamp(1500, camera="cam2"), 0)
 
 
 def test_the_table_has_one_way_to_a_disposition() -> None:
@@ -228,85 +434,15 @@ def test_the_table_has_one_way_to_a_disposition() -> None:
     assert all(state is not State.CLOSED for state, _ in TABLE)
 
 
-class OneDisposition(RuleBasedStateMachine):
-    """Anything in any order: each admitted part gets exactly one disposition, and never a judgement after a fault."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.tracker = started(head=10)
-        self.now = 0
-        self.head = 10
-        self.encoder = 1000
-        self.given: dict[int, str] = {}
-        self.places: dict[int, int] = {}
-        self.inspecting: dict[int, int] = {}
-        self.counter = 0
-
-    def take(self, effects: list[object]) -> None:
-        for e in effects:
-            if isinstance(e, Inspect):
-                assert e.part.part_id not in self.given
-                [s] = e.stamps
-                assert s.encoder is not None
-                assert abs(s.encoder - 500 - self.places[e.part.part_id]) <= 100
-                self.inspecting[e.part.part_id] = e.part.due_mono_ns
-            elif isinstance(e, Judge | Reject):
-                assert e.part.part_id not in self.given, "two dispositions"
-                self.given[e.part.part_id] = type(e).__name__
-                if isinstance(e, Judge):
-                    assert e.part.part_id in self.inspecting
-
-    @rule(n=st.integers(1, 10), gap=st.integers(20, 2000))
-    def trigger(self, n: int, gap: int) -> None:
-        ring = ring_with(*self.places.items())
-        for _ in range(n):
-            self.head += 1
-            self.encoder += gap
-            self.places[self.head] = self.encoder
-            ring[self.head % 8] = (self.head, self.encoder)
-        self.take(self.tracker.poll(self.head, ring, self.now))
-
-    @rule(back=st.integers(0, 4), jitter=st.integers(-150, 150))
-    def frame(self, back: int, jitter: int) -> None:
-        self.counter += 1
-        place = self.places.get(self.head - back, self.encoder)
-        self.take(self.tracker.frame(stamp(place + 500 + jitter, self.counter, self.now // MS), self.now))
-
-    @rule(part=st.integers(11, 60), answer=st.booleans())
-    def inspected(self, part: int, answer: bool) -> None:
-        fault = "" if answer else "engine failed"
-        if part in self.inspecting:
-            self.take(self.tracker.inspected(Inspection(part_id=part, label="good", fault=fault), self.now))
-
-    @rule(ms=st.integers(1, 400))
-    def time(self, ms: int) -> None:
-        self.now += ms * MS
-        self.take(self.tracker.tick(self.now))
-
-    @rule(part=st.integers(11, 60), code=st.integers(0, 7))
-    def outcome(self, part: int, code: int) -> None:
-        self.take(self.tracker.outcomes([(part, code)]))
-
-    @rule()
-    def relink(self) -> None:
-        self.take(self.tracker.baseline(self.head, self.now))
-
-    @rule()
-    def void(self) -> None:
-        self.take(self.tracker.void("owner changed"))
-        self.take(self.tracker.baseline(self.head, self.now))
-
-    @invariant()
-    def nothing_is_forgotten(self) -> None:
-        assert self.tracker.open_parts == sum(1 for p in self.places if p not in self.given)
-
-
-TestOneDisposition = OneDisposition.TestCase
-TestOneDisposition.settings = settings(
-    max_examples=60, stateful_step_count=40, deadline=None, suppress_health_check=list(HealthCheck)
-)
-
-
 @given(st.integers(0, (1 << 32) - 1))
 def test_next_part_id_is_never_zero(part_id: int) -> None:
     assert 1 <= next_part_id(part_id) < 1 << 32
+
+
+@given(st.integers(0, (1 << 32) - 1), st.integers(0, 3000))
+def test_the_distance_counts_the_steps(part_id: int, steps: int) -> None:
+    later = part_id
+    for _ in range(steps):
+        later = next_part_id(later)
+    if steps:
+        assert part_id_distance(part_id, later) == steps
