@@ -1,7 +1,8 @@
 """The supervisor: starts the processes of a gateway, restarts them within bounds, and stops them in order.
 
 One control process a line, one capture process a camera, one services process. It judges nothing and opens no device. A
-process that falls five times within a minute stays down: its line then has no heartbeat and no tokens, so the PLC rejects.
+process that falls again after five restarts within a minute stays down: its line then has no heartbeat and no tokens, so the
+PLC rejects.
 """
 
 from __future__ import annotations
@@ -19,15 +20,19 @@ from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import structlog
 
 from gateway.config import GatewayConfig, Plan, make_plan
+from gateway.core.errors import GatewayError
 
 MAX_RESTARTS = 5
 RESTART_WINDOW_S = 60.0
 RESTART_PAUSE_S = 0.2
 STOP_PATIENCE_S = 10.0
+MAX_LINE = 1 << 20
+"""Bytes of one line that a child may announce."""
 
 log = structlog.get_logger()
 
@@ -44,60 +49,75 @@ class Child:
     stopping: bool = False
 
 
-class Supervisor:
-    """Runs all processes of one configuration."""
+def children(plan: Plan) -> Sequence[Sequence[Child]]:
+    """Return the processes of a plan, in the groups and the order in which they are stopped.
 
-    def __init__(self, config: GatewayConfig) -> None:
-        """Take the configuration, already checked."""
-        self._config = config
-        self._runtime = Path(tempfile.mkdtemp(prefix="vg-"))
-        self._plan: Plan = make_plan(config, self._runtime)
-        self._services = [Child(name="services", module="gateway.services.main", config=self._plan.services)]
-        self._captures = [Child(name=f"capture:{n}", module="gateway.vision.capture", config=c) for n, c in self._plan.captures]
-        self._controls = [Child(name=f"control:{n}", module="gateway.control.main", config=c) for n, c in self._plan.controls]
+    Control first: it admits no more, lets due parts end and tells the PLC, while the others still serve it.
+    """
+    return (
+        [Child(name=f"control:{n}", module="gateway.control.main", config=c) for n, c in plan.controls],
+        [Child(name=f"capture:{n}", module="gateway.vision.capture", config=c) for n, c in plan.captures],
+        [Child(name="services", module="gateway.services.main", config=plan.services)],
+    )
+
+
+class Supervisor:
+    """Runs groups of processes, and stops them group by group. ``data`` gets a ``pids.json`` while they run."""
+
+    def __init__(self, groups: Sequence[Sequence[Child]], data: Path) -> None:
+        """Take the groups in the order of stopping; nothing is started yet."""
+        self._groups = groups
+        self._everyone = [child for group in groups for child in group]
+        self._pids = data / "pids.json"
 
     async def run(self) -> int:
-        """Run until SIGINT or SIGTERM; return 1 when a process stayed down, else 0."""
+        """Run until SIGINT or SIGTERM, or until nobody is left; return 1 when a process stayed down, else 0."""
         stop = asyncio.Event()
         loop = asyncio.get_running_loop()
         for sig in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(sig, stop.set)
-        everyone = [*self._services, *self._captures, *self._controls]
-        tasks = {asyncio.create_task(self._keep_alive(child)): child for child in everyone}
-        stopped = asyncio.create_task(stop.wait())
+        # Those who are stopped last are started first.
+        keepers = [asyncio.create_task(self._keep_alive(child)) for child in reversed(self._everyone)]
+        together, stopped = asyncio.gather(*keepers), asyncio.create_task(stop.wait())
+        either: set[asyncio.Future[Any]] = {together, stopped}
         try:
-            await stopped
+            # A keeper that falls is a bug of this file: it ends everything, in order.
+            await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
         finally:
             stopped.cancel()
-            # Control first: it admits no more, lets due parts end and tells the PLC, while the others still serve it.
-            for group in (self._controls, self._captures, self._services):
+            for group in self._groups:
                 await asyncio.gather(*(self._stop(child) for child in group))
-            results = await asyncio.gather(*tasks)
-            self._clean_up()
-        return 0 if all(results) else 1
+            await asyncio.gather(*keepers, return_exceptions=True)
+            self._pids.unlink(missing_ok=True)
+        return 0 if all(await together) else 1
 
     async def _keep_alive(self, child: Child) -> bool:
         """Start and restart ``child`` until it is told to stop; return False when it stayed down."""
         while not child.stopping:
-            child.starts.append(time.monotonic())
-            if len(child.starts) > MAX_RESTARTS and child.starts[-1] - child.starts[0] < RESTART_WINDOW_S:
+            now = time.monotonic()
+            if len(child.starts) > MAX_RESTARTS and now - child.starts[0] < RESTART_WINDOW_S:
                 log.error("process stays down: it fell too often", process_name=child.name, restarts=MAX_RESTARTS)
+                _say(child.name, {"event": "stays down"})
                 return False
-            child.process = await asyncio.create_subprocess_exec(
+            child.starts.append(now)
+            process = child.process = await asyncio.create_subprocess_exec(
                 sys.executable,
                 "-m",
                 child.module,
                 stdin=asyncio.subprocess.PIPE,
                 stdout=asyncio.subprocess.PIPE,
+                limit=MAX_LINE,
                 start_new_session=True,  # Ctrl-C reaches the supervisor alone, which stops the others in order
             )
-            assert child.process.stdin is not None and child.process.stdout is not None  # noqa: S101
+            assert process.stdin is not None and process.stdout is not None  # noqa: S101
             with contextlib.suppress(ConnectionError):
-                child.process.stdin.write(child.config.encode() + b"\n")
-                await child.process.stdin.drain()
+                process.stdin.write(child.config.encode() + b"\n")
+                await process.stdin.drain()
+            if child.stopping:
+                process.stdin.close()  # whoever stopped it did not yet see this process
             self._write_pids()
-            await self._relay(child.name, child.process.stdout)
-            code = await child.process.wait()
+            await self._relay(child.name, process.stdout)
+            code = await process.wait()
             if child.stopping:
                 break
             log.warning("process ended and is restarted", process_name=child.name, code=code)
@@ -110,8 +130,8 @@ class Supervisor:
             try:
                 said = json.loads(line)
             except ValueError:
-                said = {"event": "says", "text": line.decode(errors="replace").rstrip()}
-            print(json.dumps({"process": name, **said}), flush=True)
+                said = None
+            _say(name, said if isinstance(said, dict) else {"event": "says", "text": line.decode(errors="replace").rstrip()})
 
     async def _stop(self, child: Child) -> None:
         child.stopping = True
@@ -127,31 +147,43 @@ class Supervisor:
                     return
             except TimeoutError:
                 log.error("process does not stop", process_name=child.name, next=sig.name)
-                process.send_signal(sig)
+                with contextlib.suppress(ProcessLookupError):
+                    process.send_signal(sig)
         await process.wait()
 
     def _write_pids(self) -> None:
-        """Leave ``pids.json`` in the data folder, for people and service tools."""
-        pids = {
-            c.name: c.process.pid
-            for c in (*self._services, *self._captures, *self._controls)
-            if c.process is not None and c.process.returncode is None
-        }
-        path = self._config.data / "pids.json"
-        path.with_suffix(".tmp").write_text(json.dumps({"supervisor": os.getpid(), **pids}))
-        os.replace(path.with_suffix(".tmp"), path)
+        """Say who runs, for people and service tools."""
+        running = {c.name: c.process.pid for c in self._everyone if c.process is not None and c.process.returncode is None}
+        new = self._pids.with_suffix(".tmp")
+        new.write_text(json.dumps({"supervisor": os.getpid(), **running}))
+        os.replace(new, self._pids)
 
-    def _clean_up(self) -> None:
-        shutil.rmtree(self._runtime, ignore_errors=True)
-        for ring in self._plan.rings:
-            ring.unlink(missing_ok=True)
-        (self._config.data / "pids.json").unlink(missing_ok=True)
+
+def _say(process: str, said: dict[str, object]) -> None:
+    print(json.dumps({"process": process, **said}), flush=True)
 
 
 def run(config: GatewayConfig) -> int:
-    """Run the gateway until it is stopped; the return value is the exit status."""
-    config.data.mkdir(parents=True, exist_ok=True)
-    return asyncio.run(Supervisor(config).run())
+    """Run the gateway until it is stopped; the return value is the exit status. GatewayError when it cannot begin."""
+    runtime = Path(tempfile.mkdtemp(prefix="vg-"))
+    rings: tuple[Path, ...] = ()
+    try:
+        plan = _prepare(config, runtime)
+        rings = plan.rings
+        return asyncio.run(Supervisor(children(plan), config.data).run())
+    finally:
+        shutil.rmtree(runtime, ignore_errors=True)
+        for ring in rings:
+            ring.unlink(missing_ok=True)
 
 
-__all__: Sequence[str] = ("Supervisor", "run")
+def _prepare(config: GatewayConfig, runtime: Path) -> Plan:
+    try:
+        config.data.mkdir(parents=True, exist_ok=True)
+        return make_plan(config, runtime)
+    except OSError as error:
+        where = error.filename or config.data
+        raise GatewayError(f"{where}: {error.strerror}; the data folder must be one that can be written") from None
+
+
+__all__: Sequence[str] = ("Child", "Supervisor", "children", "run")

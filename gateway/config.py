@@ -17,7 +17,7 @@ from pydantic import Field, ValidationError, model_validator
 from gateway.actions.adjust import AdjustRule
 from gateway.control.config import ControlConfig, LineConfig, Strict
 from gateway.core.errors import ConfigError, GatewayError, Problem
-from gateway.core.tags import Block
+from gateway.core.tags import Address
 from gateway.frames import ring_folder
 from gateway.plc.maps import LoadedMap, load_map
 from gateway.services.config import OpcUaConfig, PicturesConfig, ServicesConfig
@@ -148,13 +148,13 @@ class _Check:
 
     def _one_owner(self, maps: list[LoadedMap | None]) -> None:
         """Refuse two lines on one pair of blocks: each would find the line owned by the other."""
-        seen: dict[tuple[str, str, Block], int] = {}
+        seen: dict[tuple[str, Address], int] = {}
         for i, loaded in enumerate(maps):
             if loaded is None:
                 continue
+            device = loaded.plc.model_dump_json(exclude={"name", "order"} if loaded.plc.driver != "memory" else set())
             for block in loaded.map.blocks:
-                place = (getattr(loaded.plc, "host", loaded.plc.name), str(getattr(loaded.plc, "port", "")), block)
-                first = seen.setdefault(place, i)
+                first = seen.setdefault((device, block.base), i)
                 if first != i:
                     name = self._config.lines[first].name
                     self._say(("lines", i, "plc"), f"{block.name} of this PLC belongs to line {name}; a block serves one line")

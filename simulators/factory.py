@@ -25,7 +25,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from gateway.core.errors import ConfigError
 from gateway.core.tags import S7Address
-from gateway.plc.maps import LoadedMap, ModbusConfig, load_map
+from gateway.plc.maps import LoadedMap, load_map
 from simulators.ledger import Ledger
 from simulators.line import PlcServer, SimulatedLine, now_ms
 from simulators.pictures import PictureFolder, Renderer, UnusablePicturesError
@@ -150,7 +150,7 @@ def _build(config: FactoryConfig, loaded: LoadedMap, scenario: Scenario, ledger:
 
 
 def _server(loaded: LoadedMap, logic: PlcLogic) -> PlcServer:
-    if isinstance(loaded.plc, ModbusConfig):
+    if loaded.plc.driver == "modbus":
         return ModbusServer(loaded.map, logic.up, logic.down, unit=loaded.plc.unit)
     up, down = loaded.map.up.base, loaded.map.down.base
     if not isinstance(up, S7Address) or not isinstance(down, S7Address):

@@ -1,8 +1,8 @@
 """A folder a class: which files are pictures, which class each belongs to, and which of them belong together.
 
 The rule: every direct sub-folder is a class named after it, every file in it with a picture's suffix is a picture. A PNG beside
-a JPEG or BMP of the same stem is that picture's mask; masks and files of other suffixes are left out, and it is said. Names that
-begin with a dot do not count. A folder within a class folder is a mistake, and so is a picture in a format that is not read.
+a JPEG or BMP of the same stem is that picture's mask; masks and files of other suffixes are left out, and it is said. Names
+that begin with a dot do not count. A folder within a class folder is a mistake, and so is a picture in a format not read.
 """
 
 from __future__ import annotations

@@ -29,7 +29,8 @@ from gateway.learning.head import ESCAPE_COST, STRENGTH, Features, Head, choose_
 from gateway.learning.imaging import imaging_baseline, with_fault
 from gateway.learning.packing import Draft, check_out, drafting, finish, write_golden, write_manifest, write_model
 from gateway.learning.score import Score, as_answers, score
-from gateway.vision.engine import Engine, fit_picture, input_array
+from gateway.vision.engine import Engine
+from gateway.vision.fit import fit_picture, input_array
 from gateway.vision.manifest import Input, Normalisation
 from gateway.vision.package import Package
 from gateway.vision.pictures import read_picture

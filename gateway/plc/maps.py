@@ -248,6 +248,8 @@ class _Wanted:
     name: str
     type: str
     at: int
+    section: str
+    """Which part of the down block is written together; the up block is read as one."""
 
 
 @functools.cache
@@ -259,9 +261,14 @@ def _handshake_file() -> dict[str, Any]:
 
 
 def handshake_layout() -> dict[str, dict[str, _Wanted]]:
-    """Return the fixed layout: ``up`` and ``down``, each role → name, type and byte offset."""
+    """Return the fixed layout: ``up`` and ``down``, each role → name, type, byte offset and section."""
     data = _handshake_file()
-    return {k: {t["role"]: _Wanted(name=t["name"], type=t["type"], at=t["at"]) for t in data[k]} for k in ("up", "down")}
+    return {
+        block: {
+            t["role"]: _Wanted(name=t["name"], type=t["type"], at=t["at"], section=t.get("section", "up")) for t in data[block]
+        }
+        for block in ("up", "down")
+    }
 
 
 def handshake_types() -> dict[str, list[tuple[str, str]]]:

@@ -13,14 +13,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import cv2
 import numpy as np
 import numpy.typing as npt
 import openvino as ov
 
-from gateway.core.errors import ModelError
+from gateway.core.errors import ModelError, PictureError
 from gateway.core.frame import Pixels
 from gateway.core.inspection import ImageStats
+from gateway.vision.fit import fit_picture, input_array
 from gateway.vision.manifest import Input
 from gateway.vision.package import Package
 from gateway.vision.pictures import read_picture
@@ -58,28 +58,6 @@ def compile_options(threads: int) -> dict[str, Any]:
     }
 
 
-def input_array(spec: Input) -> Pixels:
-    """Return an array to fit pictures into: u8[1, H, W, C] or u8[1, C, H, W]."""
-    plane = (spec.height, spec.width)
-    return np.zeros((1, *plane, spec.channels) if spec.layout == "NHWC" else (1, spec.channels, *plane), np.uint8)
-
-
-def fit_picture(image: Pixels, spec: Input, array: Pixels) -> None:
-    """Resize u8[H, W, C] into ``array`` (see :func:`input_array`); training and serving both go through here.
-
-    ModelError when dtype, shape or channels do not fit.
-    """
-    if image.dtype != np.uint8 or image.ndim != 3 or 0 in image.shape:
-        raise ModelError(f"a picture must be u8[H, W, C], not {image.dtype}{list(image.shape)}")
-    channels = image.shape[2]
-    if channels != spec.channels:
-        raise ModelError(f"the picture has {channels} channel(s), the model wants {spec.channels}; set the camera's channels")
-    small = cv2.resize(image, (spec.width, spec.height), interpolation=cv2.INTER_LINEAR)
-    small = small.reshape(spec.height, spec.width, channels)
-    # Assigned, not written by OpenCV in place: if shapes ever differed, it would write elsewhere and the last picture would stay.
-    array[0] = small if spec.layout == "NHWC" else small.transpose(2, 0, 1)
-
-
 class _Slot:
     """An inference request with an input of its own, which is never written while the request runs."""
 
@@ -103,8 +81,9 @@ class _Slot:
 class Engine:
     """Serves one package. ``load_input`` then ``infer``, alternately: an input is inferred once.
 
-    The picture is resized by OpenCV into a tensor that OpenVINO reads in place. Measured from 1280 × 1024 to 160 (224), one thread
-    on a shared two-core machine, medians: 0.04 (0.06) ms in OpenCV; resizing in the graph makes the whole 1.2 (0.7) ms slower.
+    The picture is resized by OpenCV into a tensor that OpenVINO reads in place. Measured from 1280 × 1024 to 160 (224), one
+    thread on a shared two-core machine, medians: 0.04 (0.06) ms in OpenCV; resizing in the graph makes the whole 1.2 (0.7) ms
+    slower.
     """
 
     def __init__(self, package: Package, *, threads: int = 1) -> None:
@@ -141,6 +120,8 @@ class Engine:
                 raise ModelError(f"{where}: has no output {name} of shape {want}; train the package again")
         if not outputs.get("embedding"):
             raise ModelError(f"{where}: has no output embedding of a fixed shape; train the package again")
+        if not fixed_shapes(model):
+            raise ModelError(f"{where}: holds shapes that depend on the picture; train the package again")
         said = model.get_rt_info(RT_INFO).astype(str) if model.has_rt_info(RT_INFO) else ""
         mine = identity(self._manifest.id, self._labels)
         if said != mine:
@@ -168,7 +149,10 @@ class Engine:
         """Infer the golden pictures; ModelError unless every one gets its recorded label and probabilities (± 1e-3)."""
         for golden in self._manifest.golden:
             path = self._package.path / golden.file
-            answer = self.infer_sync(read_picture(path, self._spec.channels))
+            try:
+                answer = self.infer_sync(read_picture(path, self._spec.channels))
+            except PictureError as error:
+                raise ModelError(f"{error}; copy the package again as a whole") from None
             worst = max(abs(answer.probabilities[k] - v) for k, v in golden.probabilities.items())
             if answer.label != golden.label or worst > GOLDEN_TOLERANCE:
                 raise ModelError(
@@ -217,7 +201,8 @@ class Engine:
         self.load_input(image)
         slot = self._take()
         try:
-            slot.request.infer()
+            slot.request.start_async()  # not infer(), which was seen to return without an error and without an answer
+            slot.request.wait()
         except RuntimeError as error:
             raise ModelError(f"model {self.model_id}: the inference failed: {brief(error)}") from None
         return self._answer(slot.request)
@@ -247,6 +232,14 @@ class Engine:
 def identity(model_id: str, labels: Sequence[str]) -> str:
     """Return what an IR says of itself: its package's id and its labels in order, as JSON."""
     return json.dumps({"id": model_id, "labels": list(labels)})
+
+
+def fixed_shapes(model: ov.Model) -> bool:
+    """Return whether every shape within is static.
+
+    Where one is not, OpenVINO 2026.4 was seen to answer with the last picture's result after an inference that failed.
+    """
+    return all(port.get_partial_shape().is_static for node in model.get_ops() for port in node.outputs())
 
 
 def _shape(port: Any) -> list[int]:

@@ -7,6 +7,7 @@ another transaction or unit, re-sends writes, and lets a reset run into its time
 from __future__ import annotations
 
 import asyncio
+import logging
 import struct
 from collections.abc import Callable
 
@@ -247,6 +248,18 @@ async def test_a_cancellation_that_meets_the_answer_is_not_swallowed() -> None:
             await c.driver.connect()
 
     await talk(right, act)
+
+
+async def test_errors_are_raised_and_not_logged_with_packet_dumps(caplog: pytest.LogCaptureFixture) -> None:
+    """The library would log each at ERROR, sixty times a second while a PLC is away; the link logs one change of state."""
+
+    async def act(c: Client) -> None:
+        with pytest.raises(DeviceUnavailable):
+            await c.read()
+
+    with caplog.at_level(logging.DEBUG):
+        await talk(lambda r: b"", act, timeout_s=0.05)
+    assert [r for r in caplog.records if "modbus" in r.name] == []
 
 
 # -- the frame's validation by itself -------------------------------------------------------------------------------------

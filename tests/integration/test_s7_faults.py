@@ -7,6 +7,7 @@ requests, waits five seconds for an answer, and closes politely.
 from __future__ import annotations
 
 import asyncio
+import logging
 import struct
 from collections.abc import Callable
 
@@ -247,6 +248,16 @@ async def test_a_cancellation_that_meets_the_answer_is_not_swallowed() -> None:
         assert 0 < met < 40, "some calls were cancelled on every part of their way, some had come to their end"
 
     await talk(right, act)
+
+
+async def test_errors_are_raised_and_not_logged(caplog: pytest.LogCaptureFixture) -> None:
+    async def act(c: Client) -> None:
+        with pytest.raises(DeviceUnavailable):
+            await c.read()
+
+    with caplog.at_level(logging.DEBUG):
+        await talk(lambda r: None, act)
+    assert [r for r in caplog.records if "snap7" in r.name] == []
 
 
 @given(at=st.integers(0, 24), change=st.integers(1, 255), write=st.booleans())

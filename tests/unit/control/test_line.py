@@ -299,6 +299,8 @@ async def test_an_epoch_that_changed_under_a_part_gives_it_no_token(stand: Stand
 
 
 async def test_a_lost_owner_empties_the_ring_and_closes_every_record(stand: Stand) -> None:
+    acked = await stand.inspected_part()
+    stand.write()
     sent = await stand.inspected_part()
     stand.write(acked=False)
     unsent = await stand.inspected_part()
@@ -306,11 +308,12 @@ async def test_a_lost_owner_empties_the_ring_and_closes_every_record(stand: Stan
     stand.line.on_owner_lost("another gateway owns the line")
     assert set(stand.line.tokens()) == {(0, 0, 0)}
     assert stand.judged() == {
+        acked: ("PASS", "acked"),
         sent: ("PASS", "unknown"),
         unsent: ("NOT_INSPECTED", "void"),
         waiting: ("NOT_INSPECTED", "void"),
     }
-    assert sorted(o.part_id for o in stand.of(PartOutcome)) == [sent, unsent, waiting]
+    assert sorted(o.part_id for o in stand.of(PartOutcome)) == [acked, sent, unsent, waiting]
 
 
 async def test_without_an_epoch_nothing_is_given(stand: Stand) -> None:
@@ -328,6 +331,27 @@ async def test_parts_that_passed_while_the_link_was_down_are_recorded(stand: Sta
     stand.connect()
     assert stand.judged() == {11: ("NOT_INSPECTED", "void"), 12: ("NOT_INSPECTED", "void")}
     assert stand.write() == {}
+
+
+@pytest.mark.parametrize(("stalled_ms", "disposition"), [(4, PASS), (60, NOT_INSPECTED)])
+async def test_by_time_a_part_is_bound_only_if_the_reads_were_close_enough(stalled_ms: int, disposition: Disposition) -> None:
+    config = TrackerConfig(
+        cameras=(("cam", 20 * MS),),
+        by="time",
+        window=20 * MS,
+        deadline_ns=150 * MS,
+        frame_wait_ns=500 * MS,
+        trigger_lag_ns=10 * MS,
+    )
+    stand = Stand(config=config)
+    stand.connect()
+    stand.now_ns += stalled_ms * MS
+    part = stand.part()
+    stand.now_ns += 20 * MS
+    stand.frame()
+    if disposition is PASS:
+        await stand.answer(0.9)
+    assert stand.write() == {part: disposition}
 
 
 # -- cameras --------------------------------------------------------------------------------------------------

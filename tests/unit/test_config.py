@@ -1,0 +1,275 @@
+"""gateway.yaml: every mistake is found, all at once, with file:line:column, before any process is started."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import structlog
+
+from gateway.cli import main
+from gateway.config import load_config, make_plan
+from gateway.core.errors import ConfigError, GatewayError, Problem
+from gateway.yaml_source import read_yaml
+
+REPO = Path(__file__).resolve().parents[2]
+MODEL = REPO / "models" / "demo_surface"
+CHANNELS = read_yaml(MODEL / "1" / "manifest.yaml").data["input"]["channels"]
+
+TEXT = f"""\
+data: data
+lines:
+  - name: Press
+    plc: {REPO}/plc_maps/demo_s7.yaml
+    model: {MODEL}
+    cameras:
+      - {{kind: simulated, name: top, port: 5001, channels: {CHANNELS}, offset: 500}}
+    bind: {{by: encoder, window: 300}}
+    rate: {{parts_per_s: 20}}
+    adjust:
+      - {{tag: PressForce, step: 2, baseline: {{parts: 400, defects: 8}}}}
+  - name: Molding
+    plc: {REPO}/plc_maps/demo_modbus.yaml
+    model: {MODEL}/1
+    cameras:
+      - kind: folder
+        name: top
+        path: pictures
+        channels: {CHANNELS}
+    bind: {{by: encoder, window: 300}}
+    rate: {{parts_per_s: 20}}
+opcua: {{port: 0}}
+"""
+
+
+def file_with(tmp_path: Path, text: str) -> Path:
+    file = tmp_path / "gateway.yaml"
+    file.write_text(text)
+    return file
+
+
+def problems(tmp_path: Path, text: str) -> list[Problem]:
+    with pytest.raises(ConfigError) as caught:
+        load_config(file_with(tmp_path, text))
+    return list(caught.value.problems)
+
+
+def change(old: str, new: str, text: str = TEXT) -> str:
+    assert old in text
+    return text.replace(old, new, 1)
+
+
+def test_a_good_file_with_paths_relative_to_it(tmp_path: Path) -> None:
+    config = load_config(file_with(tmp_path, TEXT))
+    assert config.data == tmp_path / "data"
+    assert [line.name for line in config.lines] == ["Press", "Molding"]
+    [camera] = config.lines[1].cameras
+    assert camera.kind == "folder"
+    assert camera.path == tmp_path / "pictures"
+    assert config.lines[0].gate_deadline_ms == 150
+
+
+#: What stands in the file, what stands there instead, what the line that is pointed at holds, the path, the message.
+MISTAKES = [
+    # keys and values
+    ("data: data", "data: data\ndatta: x", "datta", "datta", "unknown key; correct its spelling or remove it"),
+    ("data: data\n", "", "lines:", "data", "is missing; add it"),
+    (
+        "rate: {parts_per_s: 20}",
+        "rate: {parts_per_s: 20, parts_per_sec: 20}",
+        "parts_per_sec",
+        "lines.0.rate.parts_per_sec",
+        "unknown key",
+    ),
+    ("window: 300", "window: 0", "window: 0", "lines.0.bind.window", "greater than 0"),
+    ("name: Press", "name: Press 1", "Press 1", "lines.0.name", "String should match pattern"),
+    (
+        "name: Press",
+        "name: Press\n    gate_deadline_ms: 1",
+        "gate_deadline_ms",
+        "lines.0.gate_deadline_ms",
+        "greater than or equal to 10",
+    ),
+    ("opcua: {port: 0}", "opcua: {port: 70000}", "70000", "opcua.port", "less than or equal to 65535"),
+    # cameras
+    ("kind: simulated", "kind: webcam", "webcam", "lines.0.cameras.0.kind", "any of the expected tags"),
+    ("kind: simulated, ", "", "port: 5001", "lines.0.cameras.0.kind", "is missing; add it"),
+    ("port: 5001", "port: 5001, prot: 5001", "prot", "lines.0.cameras.0.prot", "unknown key"),
+    (
+        f"channels: {CHANNELS}, offset",
+        f"channels: {4 - CHANNELS}, offset",
+        "5001",
+        "lines.0.cameras.0.channels",
+        f"the camera gives {4 - CHANNELS} channel(s), the model demo_surface/1 wants {CHANNELS}",
+    ),
+    # rates and windows
+    (
+        "parts_per_s: 20",
+        "parts_per_s: 195",
+        "parts_per_s",
+        "lines.0.rate",
+        "8 ring slots at 195 parts/s last 41 ms, less than three times",
+    ),
+    ("by: encoder, window: 300", "by: time, window: 300", "by: time", "lines.0.bind", "a window of 300 ms must be at least"),
+    # names
+    ("name: Molding", "name: Press", "- name: Press", "lines", "the name 'Press' is used twice"),
+    # the tag map's parameters
+    (
+        "tag: PressForce",
+        "tag: PressFroce",
+        "PressFroce",
+        "lines.0.adjust.0.tag",
+        "PressFroce is no parameter (role: param) of demo_s7.yaml; it has: PressForce",
+    ),
+    ("tag: PressForce", "tag: LineSpeed", "LineSpeed", "lines.0.adjust.0.tag", "LineSpeed is no parameter"),
+    ("step: 2", "step: -5", "step: -5", "lines.0.adjust.0.step", "a step of -5 exceeds the map's limit of 4 for PressForce"),
+    ("step: 2", "step: 0", "step: 0", "lines.0.adjust.0.step", "a step of 0 moves nothing"),
+    # files that are not there
+    (
+        f"model: {MODEL}\n",
+        "model: models/none\n",
+        "models/none",
+        "lines.0.model",
+        "there is no such model package; train one with",
+    ),
+    ("data: data", "data: gateway.yaml", "data: gateway.yaml", "data", "is a file; name a folder"),
+]
+
+
+@pytest.mark.parametrize(("old", "new", "marker", "path", "message"), MISTAKES, ids=[m[1][:40] for m in MISTAKES])
+def test_one_mistake_is_one_problem_where_it_was_made(
+    tmp_path: Path, old: str, new: str, marker: str, path: str, message: str
+) -> None:
+    text = change(old, new)
+    [problem] = problems(tmp_path, text)
+    assert message in problem.message
+    assert problem.path == path
+    assert marker in text.splitlines()[problem.line - 1]
+    assert str(problem).startswith(f"{tmp_path}/gateway.yaml:{problem.line}:{problem.column}: {path}: ")
+
+
+def test_two_cameras_of_one_name_on_a_line(tmp_path: Path) -> None:
+    second = f"      - {{kind: simulated, name: top, port: 5002, channels: {CHANNELS}}}\n    bind"
+    [problem] = problems(tmp_path, change("    bind", second))
+    assert problem.path == "lines.0.cameras"
+    assert "the name 'top' is used twice" in problem.message
+
+
+def test_two_rules_for_one_parameter(tmp_path: Path) -> None:
+    rule = "      - {tag: PressForce, step: 2, baseline: {parts: 400, defects: 8}}\n"
+    found = problems(tmp_path, change(rule, rule + rule))
+    assert [p.path for p in found] == ["lines.0.adjust.0.tag", "lines.0.adjust.1.tag"]
+    assert "two rules move PressForce" in found[0].message
+
+
+def test_two_lines_on_one_pair_of_blocks(tmp_path: Path) -> None:
+    [problem] = problems(tmp_path, change("demo_modbus.yaml", "demo_s7.yaml"))
+    assert (problem.path, problem.message) == (
+        "lines.1.plc",
+        "DB_VisionUp of this PLC belongs to line Press; a block serves one line",
+    )
+
+
+def test_a_wrong_tag_map_is_reported_in_its_own_file_once(tmp_path: Path) -> None:
+    bad = tmp_path / "bad.yaml"
+    bad.write_text((REPO / "plc_maps" / "demo_s7.yaml").read_text().replace("step: 4", "step: 41"))
+    text = TEXT.replace(f"{REPO}/plc_maps/demo_s7.yaml", "bad.yaml").replace(f"{REPO}/plc_maps/demo_modbus.yaml", "bad.yaml")
+    [problem] = problems(tmp_path, text)
+    assert problem.file == str(bad)
+    assert (problem.line, problem.path) == (31, "blocks.0.tags.15.step")
+
+
+def test_an_absent_tag_map(tmp_path: Path) -> None:
+    [problem] = problems(tmp_path, change(f"{REPO}/plc_maps/demo_s7.yaml", "none.yaml"))
+    assert str(problem) == f"{tmp_path}/none.yaml: there is no such file"
+
+
+def test_a_model_whose_files_were_altered(tmp_path: Path) -> None:
+    copy = tmp_path / "models" / "demo_surface"
+    shutil.copytree(MODEL, copy)
+    with (copy / "1" / "model.bin").open("r+b") as f:
+        f.write(b"\xff\xff\xff\xff")
+    [problem] = problems(tmp_path, change(f"model: {MODEL}\n", "model: models/demo_surface\n"))
+    assert problem.path == "lines.0.model"
+    assert "model.bin: is not the file that was packed (sha256" in problem.message
+
+
+def test_errors_of_both_lines_accumulate(tmp_path: Path) -> None:
+    text = change("tag: PressForce", "tag: PressFroce", change(f"model: {MODEL}/1", "model: models/none"))
+    text = change(f"channels: {CHANNELS}, offset", f"channels: {4 - CHANNELS}, offset", text)
+    assert [p.path for p in problems(tmp_path, text)] == ["lines.0.cameras.0.channels", "lines.0.adjust.0.tag", "lines.1.model"]
+
+
+def test_keys_of_all_sections_accumulate_in_the_order_of_the_file(tmp_path: Path) -> None:
+    text = TEXT.replace("window: 300", "window: -1").replace("port: 0", "prot: 0").replace("data: data", "data: 5")
+    found = problems(tmp_path, text)
+    assert [p.path for p in found] == ["data", "lines.0.bind.window", "lines.1.bind.window", "opcua.prot"]
+
+
+# -- what each process gets -----------------------------------------------------------------------------------------------
+
+
+def test_the_plan(tmp_path: Path) -> None:
+    plan = make_plan(load_config(file_with(tmp_path, TEXT)), tmp_path)
+    assert [name for name, _ in plan.controls] == ["Press", "Molding"]
+    assert [name for name, _ in plan.captures] == ["Press.top", "Molding.top"]
+    control, capture, services = json.loads(plan.controls[0][1]), json.loads(plan.captures[0][1]), json.loads(plan.services)
+    assert "adjust" not in control["line"]
+    assert capture["control_socket"] == control["frames_socket"]
+    assert capture["own_socket"] == control["capture_sockets"]["top"]
+    assert capture["ring"] == control["rings"]["top"] == services["lines"][0]["rings"]["top"]
+    assert services["lines"][0]["records_socket"] == control["records_socket"]
+    assert services["lines"][0]["commands_socket"] == control["commands_socket"]
+    assert services["lines"][0]["journal"] == control["journal"] == str(tmp_path / "data" / "Press" / "journal.db")
+    assert services["lines"][0]["params"] == [{"name": "PressForce", "unit": "kN", "range": [80.0, 120.0], "step": 4.0}]
+    assert services["lines"][0]["process_tags"] == ["LineSpeed", "ToolWear"]
+    assert services["lines"][0]["model_id"] == "demo_surface/1"
+    assert len(set(plan.rings)) == 2
+    assert (tmp_path / "data" / "Press").is_dir()
+
+
+def test_no_plan_of_one_data_folder_shares_a_ring_with_another(tmp_path: Path) -> None:
+    first = make_plan(load_config(file_with(tmp_path, TEXT)), tmp_path)
+    second = make_plan(load_config(file_with(tmp_path, change("data: data", "data: other"))), tmp_path)
+    assert not set(first.rings) & set(second.rings)
+
+
+def test_a_folder_too_deep_for_sockets(tmp_path: Path) -> None:
+    with pytest.raises(GatewayError, match="too long for a socket; set TMPDIR"):
+        make_plan(load_config(file_with(tmp_path, TEXT)), tmp_path / ("x" * 100))
+
+
+# -- gateway config -----------------------------------------------------------------------------------------------------------
+
+
+def test_config_check(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = file_with(tmp_path, TEXT)
+    assert main(["config", "check", str(file)]) == 0
+    assert capsys.readouterr().out == f"{file}: ok, 2 line(s): Press, Molding\n"
+    file_with(tmp_path, change("step: 2", "step: -5"))
+    assert main(["config", "check", str(file)]) == 2
+    assert capsys.readouterr().err.startswith(f"{file}:11:")
+    assert not (tmp_path / "data").exists(), "a check makes nothing"
+
+
+def test_run_of_a_wrong_file_starts_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["run", str(file_with(tmp_path, "lines: []\n"))]) == 2
+    assert "data: is missing; add it" in capsys.readouterr().err
+
+
+@pytest.fixture
+def logging_as_before() -> Iterator[None]:
+    """A process that runs sets up its logging for good; here it must not outlive the test's own stderr."""
+    yield
+    structlog.reset_defaults()
+    structlog.contextvars.clear_contextvars()
+
+
+@pytest.mark.usefixtures("logging_as_before")
+def test_run_with_a_data_folder_that_cannot_be_made(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "taken").write_text("")
+    assert main(["run", str(file_with(tmp_path, change("data: data", "data: taken/data")))]) == 1
+    assert "the data folder must be one that can be written" in capsys.readouterr().err
