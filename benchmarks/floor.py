@@ -1,8 +1,9 @@
 """The floor of the loop: what the same model and the same protocol cost alone, measured beside the loop under its load.
 
-A process of its own. Ten times a second it infers one golden picture of the package with OpenVINO alone and writes 64 bytes
-to a PLC simulator (not the one under test) with a hand-written frame on a blocking socket. Stops at the end of stdin and
-prints one JSON object: {"infer_ms": [...], "write_ms": [...], "both_ms": [...]}.
+A process of its own. Ten times a second it infers one golden picture of the package with OpenVINO alone, compiled as the
+gateway compiles it, and writes 64 bytes to a PLC simulator (not the one under test) with a hand-written frame on a blocking
+socket. Stops at the end of stdin and prints one JSON object: {"samples": [[begin on CLOCK_MONOTONIC in ns, inference in ms,
+write in ms], ...]}.
 """
 
 from __future__ import annotations
@@ -13,12 +14,16 @@ import socket
 import struct
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
 
-import cv2
-import numpy as np
 import openvino as ov
+
+from gateway.vision.engine import Engine
+from gateway.vision.fit import fit_picture, input_array
+from gateway.vision.package import load_package
+from gateway.vision.pictures import read_picture
 
 PERIOD_S = 0.1
 WRITE_BYTES = 64
@@ -89,43 +94,41 @@ def modbus_write(port: int, register: int) -> RawWrite:
     return write
 
 
-def raw_inference(package: Path, threads: int) -> ov.InferRequest:
-    """Return a request with one golden picture in its input, compiled as the gateway compiles it."""
-    core = ov.Core()
-    model = core.read_model(package / "model.xml")
-    hints = {"INFERENCE_PRECISION_HINT": "f32", "PERFORMANCE_HINT": "LATENCY", "INFERENCE_NUM_THREADS": threads}
-    request = core.compile_model(model, "CPU", hints).create_infer_request()
-    tensor = request.get_input_tensor()
-    grey = cv2.imread(str(sorted((package / "golden").iterdir())[0]), cv2.IMREAD_UNCHANGED)
-    shape = tuple(tensor.shape)
-    height, width = [n for n in shape if n > 4]
-    picture = cv2.resize(grey, (width, height), interpolation=cv2.INTER_LINEAR)
-    tensor.data[:] = np.asarray(picture).reshape(shape)
-    return request
+def raw_inference(package: Path, threads: int) -> Callable[[], None]:
+    """Return one blocking inference of a golden picture, with the very options that the gateway's engine compiles with."""
+    loaded = load_package(package)
+    engine = Engine(loaded, threads=threads)
+    spec = loaded.manifest.input
+    array = input_array(spec)
+    fit_picture(read_picture(loaded.path / loaded.manifest.golden[0].file, spec.channels), spec, array)
+    request = engine.compiled.create_infer_request()
+    request.set_input_tensor(ov.Tensor(array, shared_memory=True))
+
+    def infer() -> None:
+        request.infer()
+
+    return infer
 
 
 def main() -> int:
     """Measure until stdin ends."""
     options = json.loads(sys.stdin.readline())
-    request = raw_inference(Path(options["package"]), options["threads"])
+    infer = raw_inference(Path(options["package"]), options["threads"])
     write = s7_write(options["port"], 101, 64) if options["protocol"] == "s7" else modbus_write(options["port"], 232)
-    infer_ms: list[float] = []
-    write_ms: list[float] = []
+    samples: list[tuple[int, float, float]] = []
     for _ in range(20):
-        request.infer()
+        infer()
         write()
     print('{"event":"ready"}', flush=True)
     due = time.monotonic()
     while not select.select([sys.stdin], [], [], max(0.0, due - time.monotonic()))[0]:
         due = max(due + PERIOD_S, time.monotonic())
-        begin = time.perf_counter_ns()
-        request.infer()
-        middle = time.perf_counter_ns()
+        begin = time.monotonic_ns()
+        infer()
+        middle = time.monotonic_ns()
         write()
-        infer_ms.append((middle - begin) / 1e6)
-        write_ms.append((time.perf_counter_ns() - middle) / 1e6)
-    both_ms = [a + b for a, b in zip(infer_ms, write_ms, strict=True)]
-    print(json.dumps({"event": "measured", "infer_ms": infer_ms, "write_ms": write_ms, "both_ms": both_ms}), flush=True)
+        samples.append((begin, (middle - begin) / 1e6, (time.monotonic_ns() - middle) / 1e6))
+    print(json.dumps({"event": "measured", "samples": samples}), flush=True)
     return 0
 
 

@@ -74,5 +74,5 @@ def write_gateway(folder: Path, lines: list[dict[str, Any]], opcua_port: int) ->
 
 
 def gateway_command(config: Path) -> list[str]:
-    """Return the command that runs the gateway, as a person would with ``gateway run``."""
-    return [sys.executable, "-m", "gateway.cli", "run", str(config)]
+    """Return the command that runs the gateway, as a person would with ``gateway run``, on a leash."""
+    return [sys.executable, "-m", "simulators.leash", sys.executable, "-m", "gateway.cli", "run", str(config)]

@@ -13,6 +13,8 @@ from simulators.stand import Stand
 
 MOST_NOT_INSPECTED = 0.001
 """Share of the parts, after the first 5 s, that may end without an inspection when no fault was injected."""
+NEVER = ("escapes_by_fault", "mis_tracked", "double_disposition", "contradicted", "passed_without_token", "orphan_records")
+"""Figures that nothing excuses."""
 
 
 def score_of(stand: Stand, line: DemoLine) -> dict[str, Any]:
@@ -28,22 +30,34 @@ def final_score(stand: Stand) -> dict[str, Any]:
     for line in stand.options.lines:
         score = score_of(stand, line)
         score.pop("reactions_ms", None)
+        score["control_restarts"] = stand.restarts(line.name)
         if stand.ledger(line.name).exists():
             score["phases"] = phases(list(read_ledger(stand.ledger(line.name))), scenario, stand.options.parts_per_s)
         lines[line.name] = score
     return {"lines": lines, "actions": read_actions(stand.ops), "seed": stand.options.seed}
 
 
-def failures(result: dict[str, Any], *, faults: bool) -> list[str]:
-    """Return why the run does not count as sound; empty when all is well. ``faults``: the scenario injected some."""
+def failures(result: dict[str, Any], *, disturbed: bool) -> list[str]:
+    """Return why the run does not count as sound; empty when all is well.
+
+    ``disturbed``: the scenario injected faults, or a program ended by itself; then parts may be lost, but nothing else.
+    """
     found = []
     for name, line in result["lines"].items():
-        for key in ("escapes_by_fault", "mis_tracked", "double_disposition"):
-            if line[key]:
-                found.append(f"{name}: {key} is {line[key]}, it must be 0")
+        found += [f"{name}: {key} is {line[key]}, it must be 0" for key in NEVER if line[key]]
+        # A control process that is killed may take its last records with it, and sees nothing while it is away.
+        if line["passed_without_record"] and not line["control_restarts"]:
+            found.append(f"{name}: {line['passed_without_record']} parts passed that are not in the journal")
+        if disturbed:
+            continue
         late, parts = line["not_inspected_after_5s"], line["parts_after_5s"]
-        if not faults and late > MOST_NOT_INSPECTED * parts:
+        if late > MOST_NOT_INSPECTED * parts:
             found.append(f"{name}: {late} of {parts} parts were not inspected after the first 5 s")
+        if line["parts"] and not line["inspected"]:
+            found.append(f"{name}: none of {line['parts']} parts was inspected")
+        silent = line["without_disposition"] - line["without_disposition_unowned"]
+        if silent and not line["control_restarts"]:
+            found.append(f"{name}: {silent} parts have no disposition in the journal")
     return found
 
 

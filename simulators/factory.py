@@ -1,7 +1,8 @@
 """The process of one simulated line: ``python -m simulators.factory``, its configuration one JSON line on stdin.
 
 It says on stdout, a JSON object a line, when its ports are open (``ready``), how it goes once a second (``progress``) and
-when the last part has left the gate (``done``); then it goes on serving until stdin ends, and leaves with a whole ledger.
+when the last part has left the gate (``done``); then it goes on serving until stdin ends. A line ``halt`` on stdin ends the
+making of parts.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import select
 import signal
 import sys
 import zlib
+from collections.abc import Callable
 from pathlib import Path
 from typing import Literal
 
@@ -62,6 +64,8 @@ class FactoryConfig(BaseModel):
     """A directory with a folder a class, in place of rendered pictures."""
     passes: list[str] = Field(default=[GOOD], min_length=1)
     """Labels that are no defect."""
+    labels: list[str] = []
+    """Labels that the model knows; pictures of another class are refused, for nobody could say whether they may pass."""
     channels: Literal[1, 3] = 1
     """Of the camera's pictures."""
     ledger: Path
@@ -78,7 +82,6 @@ async def run(config: FactoryConfig) -> None:
     scenario = load_scenario(config.scenario)
     if loaded.plc.driver != config.protocol:
         raise ConfigError(f"{config.map} is a map for {loaded.plc.driver}, the line was to speak {config.protocol}")
-    stop = _stop_requested()
     ledger = Ledger(config.ledger)
     try:
         line = _build(config, loaded, scenario, ledger)
@@ -100,6 +103,7 @@ async def run(config: FactoryConfig) -> None:
         ledger.write("meta", now_ms(), **about, geometry=geometry)
         gc.collect()
         gc.freeze()
+        stop = _stop_requested(line.halt)
         say("ready", plc_port=plc_port, camera_port=camera_port, geometry=geometry)
         await _until_stopped(line, ledger, stop)
     finally:
@@ -132,7 +136,8 @@ def _build(config: FactoryConfig, loaded: LoadedMap, scenario: Scenario, ledger:
             raise ConfigError(f"{config.line}: rendered parts are {GOOD!r} or defective; passes must name {GOOD!r}")
         pictures = Renderer(seed=seed, size=scenario.picture_px, channels=config.channels)
     else:
-        pictures = PictureFolder(config.images, passes=passes, seed=seed, channels=config.channels)
+        known = frozenset(config.labels)
+        pictures = PictureFolder(config.images, passes=passes, known=known, seed=seed, channels=config.channels)
     return SimulatedLine(
         loaded.map,
         _server(loaded, logic),
@@ -176,11 +181,10 @@ async def _until_stopped(line: SimulatedLine, ledger: Ledger, stop: asyncio.Even
 
 
 async def _report(line: SimulatedLine, ledger: Ledger) -> None:
-    """Once a second: the process into the ledger, the ledger to disk, the score to stdout; and say when it is done."""
+    """Once a second: the process into the ledger, the score to stdout; and say when it is done."""
     done = False
     while True:
         ledger.write("process", now_ms(), **line.process_now())
-        ledger.flush()
         if not done and _stdout_has_room():  # progress is telemetry: never wait for a reader
             say("progress", **_progress(line))
         if not done and line.ended.is_set():
@@ -212,13 +216,19 @@ def _stdout_has_room() -> bool:
     return bool(select.select([], [sys.stdout], [], 0)[1])
 
 
-def _stop_requested() -> asyncio.Event:
-    """Return an event that is set at the end of stdin or by SIGTERM; SIGINT is left to whoever started this process."""
+def _stop_requested(halt: Callable[[], None]) -> asyncio.Event:
+    """Return an event that is set at the end of stdin or by SIGTERM; a line ``halt`` calls ``halt``.
+
+    SIGINT is left to whoever started this process.
+    """
     loop = asyncio.get_running_loop()
     event = asyncio.Event()
 
     def readable() -> None:
-        if not os.read(0, 4096):
+        data = os.read(0, 4096)
+        if b"halt\n" in data:
+            halt()
+        if not data:
             loop.remove_reader(0)
             event.set()
 
@@ -241,15 +251,18 @@ def _read_config() -> FactoryConfig:
 
 
 def main() -> int:
-    """Run the process; 1 with a message on stderr when something cannot be had."""
+    """Run the process; 2 with a message on stderr when what it was told is wrong, 1 when something cannot be had."""
     cv2.setNumThreads(1)
     # pymodbus' server dumps the packets of a client that has gone; that a connection ended is no news here.
     logging.getLogger("pymodbus.logging").setLevel(logging.CRITICAL)
     sys.setswitchinterval(5e-4)  # pictures are made on a thread that must not hold up the PLC's port for 5 ms
     try:
         uvloop.run(run(_read_config()))
-    except (ConfigError, ScenarioError, UnusablePicturesError, OSError) as error:
-        print(f"simulators.factory: {error}", file=sys.stderr)
+    except (ConfigError, ScenarioError, UnusablePicturesError) as error:
+        print(error, file=sys.stderr)
+        return 2
+    except OSError as error:
+        print(error, file=sys.stderr)
         return 1
     return 0
 

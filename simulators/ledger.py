@@ -1,4 +1,4 @@
-"""The truth ledger: what really happened on a line, one JSON object a line, written as it goes.
+"""The truth ledger: what really happened on a line, one JSON object a line, written as it goes, so that a kill loses nothing.
 
 Only the scorer reads it, after or beside the run. Times are ms of CLOCK_MONOTONIC, the clock of the gateway's records on the
 same machine. It must not know what an event means.
@@ -23,18 +23,14 @@ class Ledger:
     def __init__(self, path: Path) -> None:
         """Create the file, and its folder; an older ledger at this place is replaced."""
         path.parent.mkdir(parents=True, exist_ok=True)
-        self._file = path.open("w", encoding="utf-8", buffering=1 << 16)
+        self._file = path.open("w", encoding="utf-8", buffering=1)
 
     def write(self, kind: str, t_ms: float, **values: object) -> None:
-        """Append one event; what it holds is on disk at the next :meth:`flush` at the latest."""
+        """Append one event and hand it to the operating system."""
         self._file.write(json.dumps({"kind": kind, "t_ms": round(t_ms, 3), **values}, separators=(",", ":")) + "\n")
 
-    def flush(self) -> None:
-        """Hand everything to the operating system."""
-        self._file.flush()
-
     def close(self) -> None:
-        """Write what is buffered and close the file."""
+        """Close the file."""
         self._file.close()
 
 

@@ -112,6 +112,7 @@ class SimulatedLine:
         self._start_ms = 0.0
         self._scans = 0
         self._gate_open = False
+        self._halted = False
         self._latches: list[Moment] = []
         self._reopening = asyncio.Lock()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -143,6 +144,13 @@ class SimulatedLine:
         finally:
             runner.cancel()
             await asyncio.gather(runner, return_exceptions=True)
+
+    def halt(self) -> None:
+        """Let the press make no more parts; ``ended`` is set when the last one has left the gate."""
+        self._halted = True
+        self._world.halt()
+        if self._world.idle:
+            self.ended.set()
 
     async def stop(self) -> None:
         """Close both ports and end what is under way."""
@@ -203,7 +211,7 @@ class SimulatedLine:
         if self._setting is not None:
             self._process.setpoint = outputs.params[self._setting.name]
         self._log.take(outputs.events, latches, clock, self._process.setpoint)
-        if not self._world.fed_at_all and self._may_feed(due):
+        if not self._halted and not self._world.fed_at_all and self._may_feed(due):
             self._world.feed(self._parts or math.inf)
 
     def _may_feed(self, due: float) -> bool:

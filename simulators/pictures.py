@@ -18,6 +18,8 @@ from simulators.render import render
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff")
 _JPEG = (".jpg", ".jpeg")
+MOST_PX = 65535
+"""Of a picture's edge: what a frame's header can say."""
 
 #: Takes the picture u8[H, W, C] of a part in the given imaging state; called on a worker thread.
 Shot = Callable[[Imaging], Pixels]
@@ -50,14 +52,25 @@ class Renderer:
 class PictureFolder:
     """Shows stored pictures: shuffled by the seed, each once before any repeats, reshuffled for every pass."""
 
-    def __init__(self, folder: Path, *, passes: frozenset[str], seed: int, channels: int) -> None:
-        """List ``folder``; UnusablePicturesError if it holds no pictures in class folders, or one that is none."""
+    def __init__(
+        self, folder: Path, *, passes: frozenset[str], seed: int, channels: int, known: frozenset[str] = frozenset()
+    ) -> None:
+        """List ``folder``; ``known`` are the labels of the model that will judge, if they are known.
+
+        UnusablePicturesError if it holds no pictures in class folders, one that is none, or classes of another model.
+        """
         self._files = list_pictures(folder)
         labels = sorted({label for label, _ in self._files})
-        unknown = sorted(passes - set(labels))
-        if unknown:
+        if not passes & set(labels):
             raise UnusablePicturesError(
-                f"{folder}: no class folder is named {', '.join(unknown)}, which may pass; it has {', '.join(labels)}"
+                f"{folder}: no class folder is named {' or '.join(sorted(passes))}, which may pass; "
+                f"it has {', '.join(labels)}; "
+                "name a model trained on such pictures"
+            )
+        if strange := sorted(set(labels) - known if known else ()):
+            raise UnusablePicturesError(
+                f"{folder}: the model knows no class {', '.join(strange)}; it knows {', '.join(sorted(known))}; "
+                "take the folder away, or name a model trained on such pictures"
             )
         self._passes = passes
         self._seed = seed
@@ -85,9 +98,15 @@ class PictureFolder:
         path = self._chosen.pop(n)
 
         def take(imaging: Imaging) -> Pixels:
-            image = cv2.imread(str(path), self._mode)
-            if image is None:
-                raise UnusablePicturesError(f"{path}: cannot be decoded; repair it or take it out of the directory")
+            try:
+                image = cv2.imread(str(path), self._mode)
+            except cv2.error:  # a header that asks for more pixels than OpenCV reads
+                image = None
+            if image is None or max(image.shape) > MOST_PX:
+                raise UnusablePicturesError(
+                    f"{path}: cannot be decoded, or is more than {MOST_PX} px wide or high; "
+                    "repair it or take it out of the directory"
+                )
             picture = np.asarray(image, dtype=np.uint8)
             return degrade(
                 picture if picture.ndim == 3 else picture[:, :, np.newaxis], imaging, np.random.default_rng([self._seed, n, 6])

@@ -1,7 +1,9 @@
 """The score of one line: what the gateway recorded against what really happened.
 
 A pure function of the ledger's events and of the journal's records as plain dictionaries. It shares no code with the gateway,
-so that no mistake is made twice, and it believes the world alone about what passed the gate.
+so that no mistake is made twice, and it believes the world alone about what passed the gate. What the journal says counts as
+evidence for a part, never the lack of it: a defective part that passed and of which no sound PASS is on record was let through
+by a fault.
 """
 
 from __future__ import annotations
@@ -42,6 +44,18 @@ class _Part:
         """Return whether a verdict from an inspection decided about it."""
         return self.token in _INSPECTED and (self.decided or bool(self.passed))
 
+    @property
+    def judged_to_pass(self) -> bool:
+        """Return whether it held a PASS, and the one record of it says PASS on a frame that shows this part."""
+        on_record = [r["disposition"] for r in self.dispositions]
+        return self.token == "PASS" and on_record == ["PASS"] and not self.mis_tracked  # noqa: S105 - the verdict, no password
+
+    @property
+    def contradicted(self) -> bool:
+        """Return whether the PLC latched another verdict than a record gives."""
+        verdict, _ = self.latched
+        return bool(verdict) and any(r["disposition"] != verdict for r in self.dispositions)
+
 
 class _Truth:
     """The ledger, by physical part, and the way from a PartId of the gateway to a physical part."""
@@ -65,7 +79,8 @@ class _Truth:
             case "part", _Part():
                 part.defective, part.truth, part.t_eye_ms = event["defective"], event["truth"], event["t_ms"]
             case "frame", _:
-                self.shows[event["frame_counter"]] = event["n"]
+                counter = event["frame_counter"]
+                self.shows[counter] = 0 if counter in self.shows else event["n"]  # one that came twice proves nothing
             case "assigned", _:
                 self.assigned.append(event)
                 self._part_ids.setdefault(event["part_id"], []).append(event)
@@ -105,8 +120,9 @@ def score_line(protocol: str, events: Iterable[Event], records: Iterable[dict[st
 
     ``parts`` are those that reached the gate. Inspected is a part whose PASS or FAIL token decided about it at the gate;
     ``not_inspected`` counts the other rejected ones, ``good_lost`` the good ones of these. ``escapes`` are defective parts
-    that passed, ``escapes_by_fault`` those of them that passed mis-tracked or without a PASS token. ``mis_tracked`` are parts
-    judged by a frame that shows another part or none. ``accuracy`` compares verdict and truth of the inspected parts.
+    that passed, ``escapes_by_fault`` those of them that passed mis-tracked, without a PASS token, or without exactly one record
+    of that PASS. ``mis_tracked`` are parts judged by a frame that shows another part or none. ``accuracy`` compares verdict
+    and truth of the inspected parts.
     """
     truth = _Truth(events)
     latencies: list[float] = []
@@ -134,10 +150,12 @@ def score_line(protocol: str, events: Iterable[Event], records: Iterable[dict[st
     score["reaction_ms"] = percentiles(truth.reactions_ms)
     score["reactions_ms"] = truth.reactions_ms
     score["pass_turned_away"] = truth.pass_turned_away
-    silent = [e for e in truth.assigned if not truth.parts[e["n"]].dispositions]
+    at_gate = [e for e in truth.assigned if truth.parts[e["n"]].passed is not None]
+    silent = [e for e in at_gate if not truth.parts[e["n"]].dispositions]
     score["without_disposition"] = len(silent)
     score["without_disposition_unowned"] = sum(not e["owned"] for e in silent)
     score["double_disposition"] = sum(len(p.dispositions) > 1 for p in truth.parts.values())
+    score["contradicted"] = sum(p.contradicted for p in truth.parts.values())
     score["orphan_records"] = orphans
     score["faults"] = dict(sorted(truth.faults.items()))
     return score
@@ -160,7 +178,7 @@ def _gate(everyone: Sequence[_Part]) -> dict[str, Any]:
         "rejected": len(rejected),
         "defective": sum(p.defective for p in parts),
         "escapes": len(escapes),
-        "escapes_by_fault": sum(p.mis_tracked or p.token != "PASS" for p in escapes),  # noqa: S105
+        "escapes_by_fault": sum(not p.judged_to_pass for p in escapes),
         "false_rejects": sum(p.inspected and not p.defective for p in rejected),
         "mis_tracked": sum(p.mis_tracked for p in everyone),
         "not_inspected": len(lost),
@@ -170,6 +188,7 @@ def _gate(everyone: Sequence[_Part]) -> dict[str, Any]:
         "inspected": len(inspected),
         "label_accuracy": round(sum(p.dispositions[-1]["label"] == p.truth for p in named) / len(named), 6) if named else None,
         "passed_without_token": sum(p.token != "PASS" for p in passed),  # noqa: S105
+        "passed_without_record": sum(not p.dispositions for p in passed),
         "not_inspected_after_5s": sum(p.t_eye_ms > begin_ms + _SETTLING_MS for p in lost),
         "parts_after_5s": sum(p.t_eye_ms > begin_ms + _SETTLING_MS for p in parts),
     }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import statistics
 import sys
 from pathlib import Path
@@ -53,11 +54,19 @@ class Scoreboard:
         for action in news:
             print(_sentence(action))
         self._drawn = 0
+        if self._terminal:
+            # A row that the terminal breaks in two could not be drawn over.
+            rows = [row[: shutil.get_terminal_size().columns - 1] for row in rows]
         if self._terminal or seconds >= self._next_plain or news:
             self._next_plain = seconds + PLAIN_EVERY_S
             print("\n".join(rows))
             self._drawn = len(rows)
         sys.stdout.flush()
+
+    def stopping(self) -> None:
+        """Tell that the end has begun, and how to hurry it."""
+        if not self._json:
+            print("Stopping: the parts under way leave the belts first. Ctrl-C again stops at once.", flush=True)
 
     def final(self, result: dict[str, Any], failures: list[str]) -> None:
         """Print the score; in JSON it is the last line."""

@@ -111,6 +111,10 @@ class World:
             self._next_at = math.floor(self.travel(self._now_ms)) + self._press + self._belt.spacing
         self._to_feed += count
 
+    def halt(self) -> None:
+        """Let the press make no more parts; those made go on."""
+        self._to_feed = 0
+
     def next_exposure_ms(self) -> float:
         """Return when the next part will be exposed; infinity when none is on its way yet."""
         upcoming = self._to_camera or self._to_eye

@@ -1,4 +1,4 @@
-"""The command line: thin; each command is a module with ``add(subparsers)`` and ``run(args) -> int``.
+"""The command line: thin; each command is a module whose ``add(subparsers)`` says what it takes and which function runs it.
 
 Exit status: 0 done, 1 the answer is no (or a device failed), 2 the input is wrong.
 """
@@ -15,13 +15,18 @@ from gateway.core.errors import ConfigError, GatewayError
 COMMANDS = (run, demo, map, train, model)
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Parse the command line and run the command."""
+def command_line() -> argparse.ArgumentParser:
+    """Return the parser of the whole command line."""
     parser = argparse.ArgumentParser(prog="gateway", description="The gateway between cameras and PLCs.")
     subparsers = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for command in COMMANDS:
         command.add(subparsers)
-    args = parser.parse_args(argv)
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Parse the command line and run the command."""
+    args = command_line().parse_args(argv)
     try:
         return int(args.func(args))
     except ConfigError as error:

@@ -8,9 +8,12 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import signal
 import sys
 from pathlib import Path
 from typing import Any
+
+from gateway.core.errors import ConfigError
 
 
 def add(subparsers: Any) -> None:
@@ -31,9 +34,16 @@ def add(subparsers: Any) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Become the demo program; its exit status is 1 when parts escaped by a fault, were mis-tracked or not inspected."""
+    """Become the demo program; its exit status is 1 when parts escaped by a fault, were mis-tracked or not inspected.
+
+    2 when an option, a picture or the package is wrong. ConfigError when there is nowhere to speak.
+    """
     options = {
         k: str(v.absolute()) if isinstance(v, Path) else v for k, v in vars(args).items() if k not in ("func", "command")
     }
+    if sys.stdout is None:
+        raise ConfigError("stdout is closed, and the demo speaks there; send it to a file or to /dev/null")
     sys.stdout.flush()
+    # A Ctrl-C that comes while one program takes the other's place waits until the demo can stop in order.
+    signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT, signal.SIGTERM))
     os.execv(sys.executable, [sys.executable, "-m", "simulators.demo", json.dumps(options)])  # noqa: S606 - no shell

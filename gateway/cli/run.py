@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from gateway.config import config_schema, load_config
+from gateway.core.errors import ConfigError
 
 
 def add(subparsers: Any) -> None:
@@ -18,7 +19,8 @@ def add(subparsers: Any) -> None:
     config = subparsers.add_parser("config", help="check a gateway.yaml or print its JSON Schema")
     actions = config.add_subparsers(dest="action", required=True)
     check = actions.add_parser("check", help="check a gateway.yaml with its tag maps and models")
-    check.add_argument("config", type=Path)
+    check.add_argument("config", type=Path, help="gateway.yaml")
+    check.add_argument("--json", action="store_true", help="print one JSON object")
     check.set_defaults(func=check_config)
     actions.add_parser("schema", help="print the JSON Schema").set_defaults(func=print_schema)
 
@@ -34,9 +36,19 @@ def run(args: argparse.Namespace) -> int:
 
 
 def check_config(args: argparse.Namespace) -> int:
-    """Say whether the configuration could be run."""
-    config = load_config(args.config)
-    print(f"{args.config}: ok, {len(config.lines)} line(s): {', '.join(line.name for line in config.lines)}")
+    """Say whether the configuration could be run; 2 when not."""
+    try:
+        config = load_config(args.config)
+    except ConfigError as error:
+        if not args.json:
+            raise
+        print(json.dumps({"ok": False, "errors": [str(p) for p in error.problems]}))
+        return 2
+    names = [line.name for line in config.lines]
+    if args.json:
+        print(json.dumps({"ok": True, "lines": names}))
+    else:
+        print(f"{args.config}: ok, {len(names)} line(s): {', '.join(names)}")
     return 0
 
 

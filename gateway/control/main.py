@@ -139,7 +139,8 @@ async def run(config: ControlConfig) -> None:
     )
     writer.link = link
     asyncio.get_running_loop().add_reader(frames.fileno(), _take_frames, frames, line)
-    server = await _serve_commands(config.commands_socket, line, line_config.name)
+    commands = CommandSocket(line, line_config.name)
+    await commands.open(config.commands_socket)
     gc.collect()
     gc.freeze()
     print('{"event":"ready"}', flush=True)
@@ -153,7 +154,7 @@ async def run(config: ControlConfig) -> None:
     finally:
         stopping.cancel()
         running.cancel()
-        server.close()
+        await commands.close()
         asyncio.get_running_loop().remove_reader(frames.fileno())
         frames.close()
         # The crash of the line, if it was one, must come out of here and end the process.
@@ -195,24 +196,46 @@ def _take_frames(sock: socket.socket, line: Line) -> None:
         raise
 
 
-async def _serve_commands(path: Path, line: Line, name: str) -> asyncio.Server:
-    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+class CommandSocket:
+    """Takes commands from services, one JSON object a line, and answers each."""
+
+    def __init__(self, line: Line, name: str) -> None:
+        """Answer for this line alone."""
+        self._line = line
+        self._name = name
+        self._server: asyncio.Server | None = None
+        self._open: dict[asyncio.Task[None] | None, asyncio.StreamWriter] = {}
+
+    async def open(self, path: Path) -> None:
+        """Listen; only this user may connect."""
+        path.unlink(missing_ok=True)
+        self._server = await asyncio.start_unix_server(self._serve, str(path), limit=1 << 16)
+        os.chmod(path, 0o600)
+
+    async def close(self) -> None:
+        """Close every connection, and wait until what served it has ended."""
+        if self._server is not None:
+            self._server.close()
+        serving = [task for task in self._open if task is not None]
+        for writer in self._open.values():
+            writer.close()
+        await asyncio.gather(*serving, return_exceptions=True)  # a bug in one of them has gone to the line
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        me = asyncio.current_task()
+        self._open[me] = writer
         try:
             while text := await reader.readline():
-                writer.write(answer_to_json(await _answer(text, line, name)).encode() + b"\n")
+                writer.write(answer_to_json(await _answer(text, self._line, self._name)).encode() + b"\n")
                 await writer.drain()
         except (ConnectionError, ValueError):
             pass  # services went away, and asks again with the same id; or a line had no end
         except Exception as bug:
-            line.crash(bug)
+            self._line.crash(bug)
             raise
         finally:
             writer.close()
-
-    path.unlink(missing_ok=True)
-    server = await asyncio.start_unix_server(serve, str(path), limit=1 << 16)
-    os.chmod(path, 0o600)
-    return server
+            del self._open[me]
 
 
 async def _answer(text: bytes, line: Line, name: str) -> Answer:

@@ -18,6 +18,8 @@ from gateway.vision.engine import brief
 from gateway.yaml_source import read_yaml
 
 SHIPPED = "surface-v1"
+MOST = 1024
+"""Largest side of an input, in pixels: beyond it an inference takes longer than a part's deadline."""
 
 
 class _Normalisation(BaseModel):
@@ -57,8 +59,9 @@ class Backbone:
 
     def model(self, size: int) -> ov.Model:
         """Return the network for pictures of ``size`` × ``size``; ConfigError when it cannot take them."""
-        if size % self.multiple_of or size < 2 * self.multiple_of:
-            raise ConfigError(f"--size {size}: {self.name} takes multiples of {self.multiple_of}, from {2 * self.multiple_of}")
+        least = 2 * self.multiple_of
+        if size % self.multiple_of or not least <= size <= MOST:
+            raise ConfigError(f"--size {size}: {self.name} takes multiples of {self.multiple_of}, from {least} to {MOST}")
         try:
             model = ov.Core().read_model(self.xml)
             model.reshape({self.input_name: [1, self.channels, size, size]})

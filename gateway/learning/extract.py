@@ -26,10 +26,12 @@ class Extractor:
         options = {"PERFORMANCE_HINT": "THROUGHPUT", "INFERENCE_PRECISION_HINT": "f32", "NUM_STREAMS": self._cores}
         self._compiled = ov.Core().compile_model(build_graph(backbone, size), "CPU", options)
 
-    def run(self, pictures: Pixels, tick: Callable[[int, int], None]) -> tuple[Doubles, Doubles]:
+    def run(
+        self, pictures: Pixels, tick: Callable[[int, int], None], alter: Callable[[Pixels], Pixels] | None = None
+    ) -> tuple[Doubles, Doubles]:
         """Return embeddings f64[n, D] and imaging quantities f64[n, 3] of u8[n, H, W, C] at the model's size.
 
-        ``tick`` gets how many of how many are done.
+        ``alter`` changes each picture u8[H, W, C] first; ``tick`` gets how many of how many are done.
         """
         count = len(pictures)
         embeddings: list[Floats | None] = [None] * count
@@ -42,7 +44,8 @@ class Extractor:
         queue = ov.AsyncInferQueue(self._compiled, self._cores)
         queue.set_callback(keep)
         for i in range(count):
-            queue.start_async([pictures[i : i + 1]], i)
+            picture = alter(pictures[i]) if alter else pictures[i]
+            queue.start_async([np.ascontiguousarray(picture[None])], i)
             tick(i + 1, count)
         queue.wait_all()
         return _stacked(embeddings), _stacked(stats)

@@ -43,6 +43,7 @@ class Head:
 
     def __init__(self, features: Features, chosen: Ints | None = None) -> None:
         """Fit on the chosen pictures (indices; default all) and their copies."""
+        self._labels = int(features.labels.max()) + 1
         rows = np.arange(len(features.labels)) if chosen is None else chosen
         x = np.concatenate([part[rows] for part in (features.plain, *features.copies)])
         y = np.tile(features.labels[rows], 1 + len(features.copies))
@@ -52,8 +53,9 @@ class Head:
             self._model = LogisticRegression(C=STRENGTH, max_iter=ITERATIONS).fit(self._scaler.transform(x), y)
 
     def probabilities(self, x: Doubles) -> Doubles:
-        """Return scikit-learn's probabilities f64[n, L]."""
-        found: Doubles = self._model.predict_proba(self._scaler.transform(x))
+        """Return scikit-learn's probabilities f64[n, L]; 0 for a label that none of the chosen pictures has."""
+        found = np.zeros((len(x), self._labels))
+        found[:, self._model.classes_] = self._model.predict_proba(self._scaler.transform(x))
         return found
 
     def weights(self) -> HeadWeights:

@@ -100,7 +100,7 @@ def train(options: TrainOptions, say: Say = _silent, progress: Progress = _silen
     dataset = list_dataset(options.folder)
     check_classes(dataset, options.passing)
     backbone = load_backbone(options.backbone)
-    sizes = (options.size,) if options.size else tuple(s for s in SIZES if s % backbone.multiple_of == 0)
+    sizes = (options.size,) if options.size is not None else tuple(s for s in SIZES if s % backbone.multiple_of == 0)
     if not sizes:
         raise ConfigError(f"{backbone.name} takes multiples of {backbone.multiple_of}; choose one with --size")
     extractors = {size: Extractor(backbone, size) for size in sizes}
@@ -208,14 +208,11 @@ def _choose_size(
 def _copies(extractor: Extractor, pictures: Pixels, options: TrainOptions, progress: Progress) -> tuple[Doubles, ...]:
     """Return the features of altered copies: mirrored in three ways, and as a camera a little out of order would show them."""
     rng = np.random.default_rng(options.seed)
-    mirrors = ((1,), (2,), (1, 2)) if options.mirror else ()
+    mirrors: tuple[tuple[int, ...], ...] = ((0,), (1,), (0, 1)) if options.mirror else ()
+    kinds = [partial(np.flip, axis=axes) for axes in mirrors] + [partial(with_fault, rng=rng)]
     result = []
-    for number in range(len(mirrors) + 1):
-        if number < len(mirrors):
-            altered = np.ascontiguousarray(np.flip(pictures, mirrors[number]))
-        else:
-            altered = np.stack([with_fault(picture, rng) for picture in pictures])
-        result.append(extractor.run(altered, partial(progress, f"features of copy {number + 1}"))[0])
+    for number, alter in enumerate(kinds, 1):
+        result.append(extractor.run(pictures, partial(progress, f"features of copy {number}"), alter)[0])
     return tuple(result)
 
 

@@ -131,6 +131,13 @@ class Link:
 
     async def run(self) -> None:
         """Connect, verify, claim, cycle; on any device error drop the connection, back off and begin again."""
+        try:
+            await self._run()
+        finally:
+            self.state = "down"
+            self._fail_waiting()
+
+    async def _run(self) -> None:
         pause = BACKOFF_S[0]
         while True:
             errors: list[BaseException] = []
@@ -153,12 +160,15 @@ class Link:
             raise_if_cancelled()
             first = errors[0]
             refused = next((e for e in errors if isinstance(e, DeviceRefused)), None)
-            for future in self._waiting:
-                if not future.done():
-                    future.set_exception(DeviceUnavailable(self._map.name, "read", "the link was lost"))
+            self._fail_waiting()
             self._set_state("refused" if refused else "down", str(refused or first))
             await asyncio.sleep(REFUSED_PAUSE_S if refused else pause * self._random.uniform(0.5, 1.0))
             pause = min(pause * 2, BACKOFF_S[1])
+
+    def _fail_waiting(self) -> None:
+        for future in self._waiting:
+            if not future.done():
+                future.set_exception(DeviceUnavailable(self._map.name, "read", "the link was lost"))
 
     async def _cycle(self) -> None:
         self._dirty.set()

@@ -152,7 +152,8 @@ async def test_restarts_and_cuts_of_the_plc(protocol: str, tmp_path: Path) -> No
     assert len(passed - {n for _, n in decided}) <= 2, "passed in the scan before the PLC fell; it could not report them"
     assert passed & set(range(110, 161)), "parts pass again at the end"
     score = score_line(protocol, running.ledger(), [])
-    assert (score["escapes_by_fault"], score["passed_without_token"], score["passed"]) == (0, 0, len(passed))
+    assert (score["passed_without_token"], score["passed"]) == (0, len(passed))
+    assert score["passed_without_record"] == len(passed), "nobody kept a journal"
 
 
 async def test_a_factory_that_was_held_up_makes_up_for_it_scan_by_scan(tmp_path: Path) -> None:
@@ -242,6 +243,31 @@ async def test_an_adjustment_reaches_the_process(tmp_path: Path) -> None:
     assert [p for i, p in enumerate(rates) if not i or rates[i - 1] != p] == [0.4, 0.1, 0.0]
 
 
+async def test_a_halted_press_makes_no_more_parts_and_those_under_way_leave(tmp_path: Path) -> None:
+    async with factory(tmp_path, parts=0, parts_per_s=20.0) as running:
+        async with camera_client(running.ready["camera_port"]), passing_gateway(running):
+            await until(lambda: running.of("progress") and running.of("progress")[-1]["fed"] > 10, "under way", 10)
+            assert running.process.stdin is not None
+            running.process.stdin.write(b"halt\n")
+            await through(running)
+        assert await running.end() == 0
+    made = [e["n"] for e in running.ledger("part")]
+    assert made == list(range(1, len(made) + 1))
+    assert [e["n"] for e in running.ledger("gate")] == made
+
+
+async def test_a_press_that_is_halted_before_its_first_part_makes_none(tmp_path: Path) -> None:
+    async with factory(tmp_path, parts=0, parts_per_s=20.0) as running:
+        assert running.process.stdin is not None
+        running.process.stdin.write(b"halt\n")
+        await through(running)
+        async with passing_gateway(running) as gateway:
+            await until(lambda: gateway.up is not None, "the link is up", 5)
+            await asyncio.sleep(1)  # far beyond the time at which it would have begun
+        assert await running.end() == 0
+    assert running.ledger("part") == []
+
+
 @pytest.mark.parametrize(
     ("config", "message"),
     [
@@ -257,7 +283,7 @@ async def test_an_adjustment_reaches_the_process(tmp_path: Path) -> None:
 async def test_what_cannot_be_run_says_why(config: dict[str, Any], message: str, tmp_path: Path) -> None:
     async with factory(tmp_path, wait_ready=False, **config) as running:
         async with asyncio.timeout(20):
-            assert await running.process.wait() == 1
+            assert await running.process.wait() == 2
     said = running.errors.decode()
     assert message in said
     assert "Traceback" not in said

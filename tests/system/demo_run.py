@@ -70,11 +70,10 @@ class DemoRun:
         return self.process.wait(60), self.last
 
     def stderr(self) -> str:
-        """Return what it wrote to stderr, and the end of the gateway's log."""
-        self.errors.seek(0)
+        """Return what it wrote to stderr, its score, and the end of the gateway's log."""
         log = self.folder / "log.jsonl"
         tail = "\n".join(log.read_text(errors="replace").splitlines()[-20:]) if log.exists() else ""
-        return f"{self.errors.read()}\n{tail}"
+        return f"{Path(self.errors.name).read_text()}\n{json.dumps(self.last)}\n{tail}"
 
 
 @contextmanager

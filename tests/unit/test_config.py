@@ -255,6 +255,17 @@ def test_config_check(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Non
     assert not (tmp_path / "data").exists(), "a check makes nothing"
 
 
+def test_config_check_as_json(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = file_with(tmp_path, TEXT)
+    assert main(["config", "check", str(file), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out) == {"ok": True, "lines": ["Press", "Molding"]}
+    file_with(tmp_path, change("step: 2", "step: -5"))
+    assert main(["config", "check", str(file), "--json"]) == 2
+    answer = json.loads(capsys.readouterr().out)
+    assert (answer["ok"], len(answer["errors"])) == (False, 1)
+    assert "lines.0.adjust.0.step" in answer["errors"][0]
+
+
 def test_run_of_a_wrong_file_starts_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["run", str(file_with(tmp_path, "lines: []\n"))]) == 2
     assert "data: is missing; add it" in capsys.readouterr().err

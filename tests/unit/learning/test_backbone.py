@@ -49,7 +49,7 @@ def test_one_mean_and_std_a_channel(copied: Path) -> None:
         load_backbone(copied)
 
 
-@pytest.mark.parametrize("size", [0, -16, 100, 16])
+@pytest.mark.parametrize("size", [0, -16, 100, 16, 2048])
 def test_size_that_it_cannot_take(size: int) -> None:
-    with pytest.raises(ConfigError, match=f"--size {size}: surface-v1 takes multiples of 16, from 32"):
+    with pytest.raises(ConfigError, match=f"--size {size}: surface-v1 takes multiples of 16, from 32 to 1024"):
         load_backbone().model(size)

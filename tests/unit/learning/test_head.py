@@ -55,6 +55,14 @@ def test_fewer_groups_give_fewer_folds_and_one_gives_none() -> None:
         held_back(features, [0] * 6 + [1, 2, 3, 4, 5, 6], seed=0)
 
 
+def test_a_label_that_a_head_never_saw_gets_nothing() -> None:
+    features = _features(3)
+    found = Head(features, np.flatnonzero(features.labels != 1)).probabilities(features.plain)
+    assert found.shape == (36, 3)
+    assert (found[:, 1] == 0).all()
+    assert found.sum(1) == pytest.approx(1)
+
+
 def test_threshold_is_the_lowest_of_the_cheapest() -> None:
     labels = np.array([0] * 100 + [1] * 100)
     sure = np.where(labels == 0, 0.95, 0.05)

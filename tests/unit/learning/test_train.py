@@ -75,6 +75,7 @@ def test_size_is_chosen_and_progress_is_told(surfaces: Path, tmp_path: Path, mon
     ("changes", "says"),
     [
         ({"size": 100}, "--size 100"),
+        ({"size": 0}, "--size 0"),
         ({"passing": ("fine",)}, "no such class"),
         ({"group": "_num_"}, "finds nothing"),
         ({"backbone": Path("no.xml")}, "no such backbone"),

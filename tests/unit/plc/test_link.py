@@ -418,6 +418,23 @@ def test_a_link_lost_during_a_request_leaves_its_outcome_unknown() -> None:
     plant_test(body)
 
 
+def test_a_request_does_not_outlive_the_link() -> None:
+    """A process that stops waits for the commands under way: none may wait for a read that will never come."""
+
+    async def body(plant: Plant) -> None:
+        async with plant.gateway() as (link, _):
+            await until(lambda: link.state == "up", "up")
+            plant.scanning = False
+            asking = asyncio.create_task(link.adjust(0, 104.0, 100.0))
+            await asyncio.sleep(0.01)
+        with pytest.raises(DeviceUnavailable, match="the link was lost"):
+            await asking
+        with pytest.raises(DeviceUnavailable, match="not up"):
+            await link.next_image()
+
+    plant_test(body)
+
+
 def test_a_request_that_waited_for_the_wire_is_not_sent_on_a_new_connection() -> None:
     """What is connected by then was neither verified nor claimed."""
 

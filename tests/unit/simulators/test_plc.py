@@ -5,10 +5,10 @@ from __future__ import annotations
 import struct
 
 import pytest
-from plc_rig import CHECKSUM, EPOCH, GATE, PASS, WINDOW, BenchMap, Rig, handshake_map
 
 from simulators.plant import PlcInputs
 from simulators.plc import PlcLogic
+from tests.unit.simulators.plc_rig import CHECKSUM, EPOCH, GATE, PASS, WINDOW, BenchMap, Rig, handshake_map
 
 
 def test_layout_and_byte_order_are_readable_before_the_first_scan() -> None:

@@ -6,7 +6,8 @@ import math
 import struct
 
 import pytest
-from plc_rig import Rig
+
+from tests.unit.simulators.plc_rig import Rig
 
 NAN = math.nan
 # Force: range 80 … 120, at 100; tolerance of ExpectedOld 0.04. Feed: range 0 … 60, at 30. Index 0 and 1.

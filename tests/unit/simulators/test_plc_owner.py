@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import pytest
-from plc_rig import EPOCH, GATE, PASS, WINDOW, Rig
 
 from simulators.plc_tracking import ShiftRegister
+from tests.unit.simulators.plc_rig import EPOCH, GATE, PASS, WINDOW, Rig
 
 OTHER = 0x0BAD_CAFE
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import struct
 
 import pytest
-from plc_rig import EPOCH, FAIL, GATE, NOT_INSPECTED, PASS, WINDOW, Rig
+
+from tests.unit.simulators.plc_rig import EPOCH, FAIL, GATE, NOT_INSPECTED, PASS, WINDOW, Rig
 
 OPENS = {"PASS": True, "FAIL": False, "NOT_INSPECTED": False, "": False}
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 import struct
 
 import pytest
-from plc_rig import EPOCH, FAIL, PASS, BenchMap, handshake_map
 
 from simulators.plant import PlcInputs
 from simulators.plc import PlcLogic
 from simulators.process import Truth
 from simulators.scenario import Belt
 from simulators.world import World
+from tests.unit.simulators.plc_rig import EPOCH, FAIL, PASS, BenchMap, handshake_map
 
 SCAN_MS = 10.0
 

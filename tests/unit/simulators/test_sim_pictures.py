@@ -32,8 +32,8 @@ def stored(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def folder(path: Path, seed: int = 1, channels: int = 1) -> PictureFolder:
-    return PictureFolder(path, passes=PASSES, seed=seed, channels=channels)
+def folder(path: Path, seed: int = 1, channels: int = 1, known: frozenset[str] = frozenset()) -> PictureFolder:
+    return PictureFolder(path, passes=PASSES, seed=seed, channels=channels, known=known)
 
 
 def shown(pictures: PictureFolder, count: int, start: int = 1) -> list[tuple[str, bool, int]]:
@@ -103,4 +103,24 @@ def test_a_picture_that_goes_away_during_the_run_is_named(stored: Path) -> None:
     for path in stored.rglob("*.png"):
         path.unlink()
     with pytest.raises(UnusablePicturesError, match="cannot be decoded"):
+        shot(HEALTHY)
+
+
+def test_a_class_that_the_model_does_not_know_is_refused(stored: Path) -> None:
+    assert len(folder(stored, known=frozenset({"free", "crack", "dent"}))) == 10
+    with pytest.raises(UnusablePicturesError, match=r"the model knows no class crack; it knows free.*take the folder away"):
+        folder(stored, known=frozenset({"free"}))
+
+
+def test_one_class_that_may_pass_is_enough(stored: Path) -> None:
+    pictures = PictureFolder(stored, passes=frozenset({"free", "fine"}), seed=1, channels=1)
+    assert len(pictures) == 10
+
+
+def test_a_picture_wider_than_a_frames_header_can_say_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "free").mkdir()
+    assert cv2.imwrite(str(tmp_path / "free" / "wide.png"), np.zeros((1, 65536), dtype=np.uint8))
+    pictures = folder(tmp_path)
+    shot = pictures.shot(1, pictures.make(1))
+    with pytest.raises(UnusablePicturesError, match=r"wide\.png.*65535 px"):
         shot(HEALTHY)

@@ -6,11 +6,11 @@ from collections import Counter
 from dataclasses import replace
 
 import pytest
-from plc_rig import handshake_map
 
 from gateway.core.tags import TagMap
 from simulators.process import Process, Setting, setting_of
 from simulators.scenario import ProcessEvent, ProcessSpec, Wear
+from tests.unit.simulators.plc_rig import handshake_map
 
 SETTING = Setting(name="Force", nominal=100, step=4)
 STILL = Wear(life_parts=1, shift_steps=0)

@@ -125,6 +125,8 @@ def differing(score: dict[str, Any], **expected: object) -> None:
         "good_lost": 0,
         "late": 0,
         "passed_without_token": 0,
+        "passed_without_record": 0,
+        "contradicted": 0,
         "pass_turned_away": 0,
         "without_disposition": 0,
         "double_disposition": 0,
@@ -235,6 +237,40 @@ def test_a_register_that_claims_a_token_it_never_latched() -> None:
     differing(run.score(), escapes=1, escapes_by_fault=1, passed_without_token=1)
 
 
+def test_a_defective_part_that_passes_on_a_token_without_a_record_is_an_escape_by_fault() -> None:
+    run = sound()
+    run.part("dent", "PASS", record=False)
+    differing(run.score(), escapes=1, escapes_by_fault=1, passed_without_record=1, without_disposition=1)
+
+
+def test_a_token_that_says_other_than_the_record_is_a_contradiction_and_an_escape_by_it_a_fault() -> None:
+    run = sound()
+    run.part("dent", "FAIL", latched="PASS")
+    run.part("good", "PASS", latched="FAIL", label="good")
+    differing(run.score(), escapes=1, escapes_by_fault=1, contradicted=2, false_rejects=1)
+
+
+def test_an_escape_with_two_records_is_no_judgement_of_the_model() -> None:
+    run = sound()
+    run.part("dent", "PASS")
+    run.records.append(run.records[-1] | {"disposition": "FAIL"})
+    differing(run.score(), escapes=1, escapes_by_fault=1, contradicted=1, double_disposition=1)
+
+
+def test_a_frame_counter_that_comes_twice_proves_nothing() -> None:
+    run = sound()
+    run.part()
+    run.events.append(next(e for e in run.events if e["kind"] == "frame" and e["n"] == run.n))
+    differing(run.score(), mis_tracked=1)
+
+
+def test_a_part_that_has_not_reached_the_gate_is_not_missed_yet() -> None:
+    run = sound()
+    run.part(record=False, latched="", verdict="NOT_INSPECTED")
+    run.events = [e for e in run.events if not (e["kind"] in ("gate", "decided") and e["n"] == run.n)]
+    differing(run.score())
+
+
 def test_not_inspected_parts_are_rejects_but_no_false_rejects() -> None:
     run = sound()
     run.part("good", "NOT_INSPECTED")
@@ -284,12 +320,10 @@ def test_part_ids_that_repeat_after_a_restart_are_told_apart_by_the_epoch() -> N
 
 def test_a_record_without_an_epoch_is_placed_by_its_time() -> None:
     run = Run()
-    run.part()
-    first = run.record("NOT_INSPECTED", epoch=0, token="void", t_acked_mono_ns=0)
-    run.records[-1] = first
+    run.part(verdict="NOT_INSPECTED", latched="", epoch=0, token="void", t_acked_mono_ns=0)
     run.restart(0xABCD0002)
     run.part()
-    differing(run.score())
+    differing(run.score(), not_inspected=1, good_lost=1)
 
 
 def test_a_verdict_of_the_life_before_shows_as_mis_tracked_when_it_is_booked_on_the_new_part() -> None:
