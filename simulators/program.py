@@ -112,22 +112,31 @@ class Program:
         return self.said[key]
 
     async def stop(self) -> None:
-        """End its stdin, wait, and end it hard if it does not listen."""
+        """End its stdin, wait, and end it hard if it does not listen; whatever it left behind ends with it."""
         process = self.process
         if process is None:
             return
-        if process.returncode is None:
-            assert process.stdin is not None  # noqa: S101
-            process.stdin.close()
-            try:
-                async with asyncio.timeout(STOP_PATIENCE_S):
-                    await process.wait()
-            except TimeoutError:
-                with contextlib.suppress(ProcessLookupError):
-                    os.killpg(process.pid, signal.SIGKILL)  # its session is its own: see start()
+        assert process.stdin is not None  # noqa: S101
+        process.stdin.close()
+        try:
+            async with asyncio.timeout(STOP_PATIENCE_S):
                 await process.wait()
+                await _end_group(process.pid)
+        except TimeoutError:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)  # its session is its own: see start()
+            await process.wait()
         if self._reader is not None:
             await self._reader
+
+
+async def _end_group(group: int) -> None:
+    """Interrupt whoever is left of a process group, and wait: a leash that was killed leaves its gateway behind."""
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(group, signal.SIGINT)
+        while True:
+            await asyncio.sleep(0.05)
+            os.killpg(group, 0)
 
 
 def reasons(log: Path, lines: int = 12) -> str:

@@ -55,7 +55,7 @@ class Scoreboard:
             print(_sentence(action))
         self._drawn = 0
         if self._terminal:
-            # A row that the terminal breaks in two could not be drawn over.
+            # A row that the terminal breaks in two could not be drawn over; what matters most comes first.
             rows = [row[: shutil.get_terminal_size().columns - 1] for row in rows]
         if self._terminal or seconds >= self._next_plain or news:
             self._next_plain = seconds + PLAIN_EVERY_S
@@ -99,9 +99,10 @@ class Scoreboard:
         parameter = f"{line.tag} {value:g} {line.unit}" if value is not None else f"{line.tag} -"
         p50 = f"{statistics.median(tail.latencies):.1f}" if tail.latencies else "-"
         return (
-            f"  {name:<9} parts {progress.get('parts', 0):>6}  passed {progress.get('passed', 0):>6}  "
-            f"rejected {progress.get('rejected', 0):>5}  not inspected {tail.not_inspected:>4}  "
-            f"rejects of the last {len(tail.recent):>3} {rate}  {parameter:<19} token {p50} ms"
+            f"  {name:<9} parts {progress.get('parts', 0):>6}  "
+            f"rejects of the last {len(tail.recent):>3} {rate}  {parameter:<19} "
+            f"passed {progress.get('passed', 0):>6}  rejected {progress.get('rejected', 0):>5}  "
+            f"not inspected {tail.not_inspected:>4}  token {p50} ms"
         )
 
     def _news(self, ops: Path) -> list[dict[str, Any]]:

@@ -22,7 +22,7 @@ from gateway.core.events import LineState, ParameterWritten, PartJudged, PartOut
 from gateway.core.frame import FrameStamp
 from gateway.core.handshake import Control, Mode, OfflineReason, StopReason, mode_of
 from gateway.core.inspection import Inspection
-from gateway.core.lifecycle import Closed, Effect, Inspect, Judge, Reject
+from gateway.core.lifecycle import Closed, Doubt, Effect, Inspect, Judge, Reject
 from gateway.core.part import Part
 from gateway.core.tags import Scalar
 from gateway.core.tracker import Tracker
@@ -123,6 +123,8 @@ class Line:
                 case Reject():
                     self._late_in_a_row += effect.late
                     self._conclude(effect.part, effect.stamps, effect.verdict, None, send=effect.send)
+                case Doubt():
+                    self._pending.doubt(effect.part_id, effect.reason)
                 case Closed():
                     self._close(effect)
 

@@ -78,6 +78,12 @@ class Pending:
             self._done(finished[-1])
         return finished
 
+    def doubt(self, part_id: int, reason: str) -> None:
+        """Take back a PASS that has not been sent yet; one that is out stands."""
+        draft = self._drafts.get(part_id)
+        if draft is not None and not draft.sent and draft.record.disposition == Disposition.PASS.name:
+            self._finish(part_id, reason)
+
     def expire(self, now_ns: int) -> None:
         """Close the records of tokens that wait for a link that does not come back."""
         for part_id, draft in list(self._drafts.items()):

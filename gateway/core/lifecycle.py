@@ -43,7 +43,7 @@ class Action(Enum):
     REJECT = "give NOT_INSPECTED"
     CLOSE = "record the outcome"
     REJECT_AND_CLOSE = "record NOT_INSPECTED without a token, then the outcome"
-    IGNORE = "too late to matter"
+    DOUBT = "take its token back if it is not out yet"
 
 
 #: The whole behaviour: (state, event) → (next state, action). What is not listed is impossible and is ignored.
@@ -58,8 +58,7 @@ TABLE: dict[tuple[State, Event], tuple[State, Action]] = {
     (State.INSPECTING, Event.LEAVE): (State.CLOSED, Action.REJECT_AND_CLOSE),
     (State.JUDGED, Event.OUTCOME): (State.CLOSED, Action.CLOSE),
     (State.JUDGED, Event.LEAVE): (State.CLOSED, Action.CLOSE),
-    (State.JUDGED, Event.INSPECTED): (State.JUDGED, Action.IGNORE),
-    (State.JUDGED, Event.FAULT): (State.JUDGED, Action.IGNORE),
+    (State.JUDGED, Event.FAULT): (State.JUDGED, Action.DOUBT),
 }
 
 
@@ -94,6 +93,14 @@ class Reject:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Doubt:
+    """Effect: what came after the verdict throws doubt on it, a second trigger or frame in its window; once out it stands."""
+
+    part_id: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Closed:
     """Effect: the part left the line with this outcome, None when it was lost."""
 
@@ -101,4 +108,4 @@ class Closed:
     outcome: Outcome | None
 
 
-Effect = Inspect | Judge | Reject | Closed
+Effect = Inspect | Judge | Reject | Doubt | Closed

@@ -15,7 +15,7 @@ from gateway.core.errors import PartIdJump
 from gateway.core.frame import FrameStamp
 from gateway.core.handshake import SLOTS, Outcome
 from gateway.core.inspection import Inspection
-from gateway.core.lifecycle import TABLE, Action, Closed, Effect, Event, Inspect, Judge, Reject, State
+from gateway.core.lifecycle import TABLE, Action, Closed, Doubt, Effect, Event, Inspect, Judge, Reject, State
 from gateway.core.part import Part, Trigger, View, encoder_delta, next_part_id, part_id_distance
 from gateway.core.verdict import not_inspected
 
@@ -155,7 +155,8 @@ class Tracker:
         """
         entry = self._parts.get(part.part_id)
         effects: list[Effect] = []
-        if entry is not None and entry.part is part and inspection.part_id == part.part_id:
+        awaited = entry is not None and entry.part is part and entry.state is State.INSPECTING
+        if entry is not None and awaited and inspection.part_id == part.part_id:
             if now_ns > entry.part.due_mono_ns:
                 self._fire(entry, Event.FAULT, effects, "the inspection ended after the deadline", late=True)
             else:
@@ -229,6 +230,8 @@ class Tracker:
             effects.append(Reject(part=part, stamps=stamps, verdict=verdict, send=True, late=late))
         elif action is Action.REJECT_AND_CLOSE:
             effects.append(Reject(part=part, stamps=stamps, verdict=not_inspected(part.part_id, reason), send=False))
+        elif action is Action.DOUBT:
+            effects.append(Doubt(part_id=part.part_id, reason=reason))
         if entry.state is State.CLOSED:
             del self._parts[part.part_id]
             effects.append(Closed(part_id=part.part_id, outcome=outcome))

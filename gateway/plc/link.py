@@ -12,29 +12,25 @@ import math
 import random
 from collections.abc import Callable, Mapping
 
-from gateway.core.codec import BlockCodec, encode_section
 from gateway.core.errors import DeviceError, DeviceProtocolError, DeviceRefused, DeviceUnavailable, PartIdJump
 from gateway.core.handshake import (
     HEARTBEAT_MS,
     LINK_TIMEOUT_MS,
     SENTINEL_DWORD,
     SENTINEL_REAL,
-    SLOTS,
     WATCHDOG_MS,
     AdjustResult,
     epoch_fold,
 )
-from gateway.core.tags import Scalar, Span, Tag, TagMap
+from gateway.core.tags import Scalar, Span, TagMap
 from gateway.plc.driver import PlcDriver, raise_if_cancelled
+from gateway.plc.exchange import Exchange
 from gateway.plc.listener import LinkState, Listener, UpImage
 
 BACKOFF_S = (0.02, 0.25)
 REFUSED_PAUSE_S = 2.0
 CLAIM_REPEAT_S = 0.25
 ADJUST_TIMEOUT_S = 2.0
-
-_STATUS = ("status1", "config.checksum")
-_ADJUST = ("adjust.seq", "adjust.expected")
 
 
 class Link:
@@ -59,14 +55,7 @@ class Link:
         self._mono_ns = mono_ns
         self._poll_s = poll_ms / 1e3
         self._random = random.Random(seed) if seed is not None else random.SystemRandom()  # noqa: S311 - not a secret
-        self._codec = BlockCodec(tag_map.up, tag_map.order)
-        self._up_span = Span(block=tag_map.up, offset=0, length=tag_map.up.size)
-        self._role = tag_map.roles
-        self._token_span = self._section("ring.token", "ring.token")
-        self._status_span = self._section(*_STATUS)
-        self._adjust_span = self._section(*_ADJUST)
-        self._claim_span = self._section("claim.nonce", "claim.nonce")
-        self._process = tuple(leaf.name for tag in tag_map.process_tags() for leaf in tag.leaves())
+        self._exchange = Exchange(tag_map)
         self._lock = asyncio.Lock()
         self._dirty = asyncio.Event()
         self._last: UpImage | None = None
@@ -110,7 +99,7 @@ class Link:
         self._adjusting = True
         try:
             async with asyncio.timeout(ADJUST_TIMEOUT_S):
-                await self._write(self._adjust_span, self._encode(values))
+                await self._write(*self._exchange.section("adjust", values))
                 while (up := await self.next_image()).adjust_seq != seq:
                     pass
         except TimeoutError:
@@ -180,7 +169,7 @@ class Link:
     async def _verify(self) -> UpImage:
         """Refuse to run on another byte order or another layout than the map's."""
         data, asked_ns = await self._read()
-        values = self._codec.decode(data)
+        values = self._exchange.values(data)
         name = self._map.name
         dword, real = values["SentinelDWord"], values["SentinelReal"]
         file = self._map.file or "the map"
@@ -214,7 +203,7 @@ class Link:
         while up.owner != nonce:
             if self._mono_ns() - claimed_ns > CLAIM_REPEAT_S * 1e9:
                 claimed_ns = self._mono_ns()
-                await self._write(self._claim_span, self._encode({"claim.nonce": nonce}))
+                await self._write(*self._exchange.section("claim", {"claim.nonce": nonce}))
             if up.owner:
                 self._set_state("readonly", f"epoch 16#{up.owner:08X} owns the line; waiting for its heartbeat to stop")
             await asyncio.sleep(self._poll_s)
@@ -273,15 +262,11 @@ class Link:
             await asyncio.sleep(due - loop.time())
 
     async def _write_tokens_forever(self) -> None:
-        tag = self._role["ring.token"]
-        names = [(f"{tag.name}[{i}].PartId", f"{tag.name}[{i}].Verdict", f"{tag.name}[{i}].Check") for i in range(SLOTS)]
         while True:
             await self._dirty.wait()
             self._dirty.clear()
             ring = self._listener.tokens()
-            flat = {n: v for keys, words in zip(names, ring, strict=True) for n, v in zip(keys, words, strict=True)}
-            data = encode_section([tag], flat, self._map.order)
-            await self._write(self._token_span, data)
+            await self._write(*self._exchange.tokens(ring))
             self._listener.on_tokens_acked(frozenset(p for p, _, _ in ring if p), self._mono_ns())
 
     async def _write_status_forever(self) -> None:
@@ -300,49 +285,22 @@ class Link:
     async def _write_status(self) -> None:
         self._heartbeat = self._heartbeat % 0xFFFF + 1
         values = {**self._listener.status(), "gateway.heartbeat": self._heartbeat, "owner.epoch": self.epoch}
-        await self._write(self._status_span, self._encode(values))
+        await self._write(*self._exchange.section("status", values))
 
-    # -- bytes ------------------------------------------------------------------------------------------------------------
+    # -- the wire -----------------------------------------------------------------------------------------------------------
 
     async def _read(self) -> tuple[bytes, int]:
         """Return the up block and when it was asked for."""
         async with self._lock:
             asked_ns = self._mono_ns()
-            return await self._driver.read(self._up_span), asked_ns
+            return await self._driver.read(self._exchange.up), asked_ns
 
     async def _write(self, span: Span, data: bytes) -> None:
         async with self._lock:
             await self._driver.write(span, data)
 
-    def _encode(self, by_role: Mapping[str, Scalar]) -> bytes:
-        """Encode the whole section in which these roles lie; tags not given are 0."""
-        tags = self._tags_between(*_edges(by_role))
-        return encode_section(tags, {t.name: by_role.get(t.role, 0) for t in tags}, self._map.order)
-
-    def _tags_between(self, first: str, last: str) -> list[Tag]:
-        low, high = self._role[first].offset, self._role[last].offset
-        return [t for t in self._map.down.tags if low <= t.offset <= high]
-
-    def _section(self, first: str, last: str) -> Span:
-        start, end = self._role[first], self._role[last]
-        return Span(block=self._map.down, offset=start.offset, length=end.offset + end.size - start.offset)
-
     def _image(self, data: bytes, asked_ns: int) -> UpImage:
-        v = self._codec.decode(data)
-        return UpImage(
-            t_asked_mono_ns=asked_ns,
-            t_mono_ns=self._mono_ns(),
-            control=int(v["Control"]),
-            heartbeat=int(v["PlcHeartbeat"]),
-            part_id=int(v["PartId"]),
-            triggers=tuple((int(v[p]), int(v[e])) for p, e in _TRIGGERS),
-            outcomes=tuple((int(v[p]), int(v[o])) for p, o in _OUTCOMES),
-            owner=int(v["OwnerEpochEcho"]),
-            adjust_seq=int(v["AdjustSeqEcho"]),
-            adjust_result=int(v["AdjustResult"]),
-            adjust_value=float(v["AdjustValueEcho"]),
-            values={n: v[n] for n in self._process},
-        )
+        return self._exchange.image(data, asked_ns=asked_ns, now_ns=self._mono_ns())
 
     def _set_state(self, state: LinkState, detail: str) -> None:
         if state != self.state:
@@ -350,20 +308,10 @@ class Link:
             self._listener.on_state(state, detail)
 
 
-_TRIGGERS = [(f"TriggerRing[{i}].PartId", f"TriggerRing[{i}].Encoder") for i in range(SLOTS)]
-_OUTCOMES = [(f"OutcomeRing[{i}].PartId", f"OutcomeRing[{i}].Outcome") for i in range(SLOTS)]
-
-
 def _next_seq(sent: int, echoed: int) -> int:
     """Return an AdjustSeq that the PLC has neither been sent nor echoed last: it acts on a change alone. Never 0."""
     seq = (sent or echoed) % 0xFFFF + 1
     return seq if seq != echoed else seq % 0xFFFF + 1
-
-
-def _edges(by_role: Mapping[str, Scalar]) -> tuple[str, str]:
-    if "claim.nonce" in by_role:
-        return "claim.nonce", "claim.nonce"
-    return _ADJUST if "adjust.seq" in by_role else _STATUS
 
 
 def _flat(group: BaseExceptionGroup[DeviceError]) -> list[BaseException]:

@@ -15,7 +15,7 @@ import pytest
 
 from gateway.core.errors import DeviceRefused, DeviceUnavailable
 from gateway.core.tags import Block, Span, TagMap
-from gateway.plc.driver import MAX_READ_BYTES, MAX_WRITE_BYTES, PlcDriver
+from gateway.plc.driver import CONNECT_TIMEOUT_S, MAX_READ_BYTES, MAX_WRITE_BYTES, REQUEST_TIMEOUT_S, PlcDriver
 from gateway.plc.maps import load_map
 from gateway.plc.memory import Memory, MemoryDriver
 from gateway.plc.modbus import ModbusDriver
@@ -45,7 +45,7 @@ class Rig:
     wire: Wire | None
     set_mute: Callable[[bool], None]
 
-    def driver(self, request_timeout_s: float = 0.15) -> PlcDriver:
+    def driver(self, request_timeout_s: float = PATIENT_S) -> PlcDriver:
         return self.make(request_timeout_s)
 
     def read_span(self, offset: int = 0, length: int | None = None) -> Span:
@@ -83,7 +83,7 @@ async def network_rig(protocol: str) -> AsyncIterator[Rig]:
                 up=up,
                 down=down,
                 make=lambda limit_s: make(wire.port, limit_s),
-                absent=make(nobody, 0.15),
+                absent=make(nobody, PATIENT_S),
                 where=f"127.0.0.1:{nobody}",
                 wire=wire,
                 set_mute=set_mute,
@@ -114,6 +114,13 @@ def memory_rig() -> Iterator[Rig]:
         )
     finally:
         del Memory.plcs["plc"]
+
+
+@pytest.fixture(autouse=True)
+def _time_to_connect(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a machine that does other things takes to connect is not looked at here."""
+    for module in ("s7", "modbus"):
+        monkeypatch.setattr(f"gateway.plc.{module}.CONNECT_TIMEOUT_S", PATIENT_S)
 
 
 @pytest.fixture(params=["s7", "modbus", "memory"])
@@ -175,7 +182,7 @@ async def test_one_request_a_call(rig: Rig, driver: PlcDriver) -> None:
 @NETWORK
 async def test_an_answer_that_comes_in_pieces_is_one_answer(rig: Rig, driver: PlcDriver) -> None:
     assert rig.wire is not None
-    patient = rig.driver(PATIENT_S)
+    patient = rig.driver()
     await patient.connect()
     rig.wire.trickle = True
     assert await patient.read(rig.read_span()) == bytes(rig.up)
@@ -248,7 +255,9 @@ async def test_before_connect_nothing_is_sent(rig: Rig) -> None:
     assert await is_unusable(rig.driver(), rig)
 
 
-async def test_a_mute_device_is_unavailable_within_the_limit(rig: Rig, driver: PlcDriver) -> None:
+async def test_a_mute_device_is_unavailable_within_the_limit(rig: Rig) -> None:
+    driver = rig.driver(REQUEST_TIMEOUT_S)
+    await driver.connect()
     rig.set_mute(True)
     async with asyncio.timeout(5):
         with pytest.raises(DeviceUnavailable) as caught:
@@ -257,12 +266,16 @@ async def test_a_mute_device_is_unavailable_within_the_limit(rig: Rig, driver: P
     assert await is_unusable(driver, rig)
     rig.set_mute(False)
     assert await is_unusable(driver, rig), "unusable until it is connected anew"
-    await driver.connect()
-    assert await driver.read(rig.read_span()) == bytes(rig.up)
+    patient = rig.driver()
+    await patient.connect()
+    assert await patient.read(rig.read_span()) == bytes(rig.up)
+    await patient.close()
 
 
-async def test_a_mute_device_is_asked_once(rig: Rig, driver: PlcDriver) -> None:
+async def test_a_mute_device_is_asked_once(rig: Rig) -> None:
     """A write that is repeated by the library could come after the next token."""
+    driver = rig.driver(REQUEST_TIMEOUT_S)
+    await driver.connect()
     rig.set_mute(True)
     with pytest.raises(DeviceUnavailable):
         await driver.write(rig.write_span(), bytes(64))
@@ -272,7 +285,9 @@ async def test_a_mute_device_is_asked_once(rig: Rig, driver: PlcDriver) -> None:
         assert len(rig.wire.sent) == count
 
 
-async def test_a_device_mute_from_the_start_does_not_hold_connect_for_ever(rig: Rig) -> None:
+async def test_a_device_mute_from_the_start_does_not_hold_connect_for_ever(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    for module in ("s7", "modbus"):
+        monkeypatch.setattr(f"gateway.plc.{module}.CONNECT_TIMEOUT_S", CONNECT_TIMEOUT_S)
     rig.set_mute(True)
     driver = rig.driver()
     async with asyncio.timeout(5):
@@ -284,7 +299,7 @@ async def test_a_device_mute_from_the_start_does_not_hold_connect_for_ever(rig: 
 @NETWORK
 async def test_a_reset_connection_is_noticed_at_once_and_not_by_the_time_out(rig: Rig) -> None:
     assert rig.wire is not None
-    driver = rig.driver(PATIENT_S)
+    driver = rig.driver()
     await driver.connect()
     rig.set_mute(True)
     reading = asyncio.create_task(driver.read(rig.read_span()))
@@ -317,7 +332,7 @@ async def test_a_connection_lost_between_two_calls_is_not_made_anew_by_the_libra
 @pytest.mark.parametrize("write", [False, True])
 async def test_a_cancelled_call_is_cancelled_and_leaves_no_half_answer_behind(rig: Rig, write: bool) -> None:
     """The answer to the cancelled call must never be taken for the answer to a later one."""
-    driver = rig.driver(PATIENT_S)
+    driver = rig.driver()
     await driver.connect()
     if rig.wire is not None:
         rig.wire.most = 9
@@ -361,7 +376,7 @@ async def test_close_is_safe_before_connect_and_twice(rig: Rig) -> None:
 
 
 async def test_close_ends_a_request_under_way(rig: Rig) -> None:
-    driver = rig.driver(PATIENT_S)
+    driver = rig.driver()
     await driver.connect()
     if rig.wire is not None:
         rig.wire.mute = True
@@ -374,7 +389,7 @@ async def test_close_ends_a_request_under_way(rig: Rig) -> None:
 
 
 async def test_the_end_of_an_old_call_does_not_close_the_new_connection(rig: Rig) -> None:
-    driver = rig.driver(PATIENT_S)
+    driver = rig.driver()
     await driver.connect()
     if rig.wire is not None:
         rig.wire.mute = True

@@ -86,9 +86,9 @@ async def test_children_get_their_configuration_and_stop_in_order(stand: Stand, 
         stop_now()
         assert await task == 0
     ends = [e for e in stand.entries() if "stop" in e]
-    assert set(ends[:2]) == {"control:a stopping", "control:b stopping"}
-    assert ends.index("control:a stopped") < ends.index("capture:a stopping")
-    assert ends.index("capture:a stopped") < ends.index("services stopping")
+    first, then = ends.index("capture:a stopping"), ends.index("services stopping")
+    assert set(ends[:first]) == {f"control:{n} {what}" for n in "ab" for what in ("stopping", "stopped")}
+    assert ends[first:then] == ["capture:a stopping", "capture:a stopped"]
     assert not (stand.data / "pids.json").exists()
     for line in stand.diary.read_text().splitlines():
         name, _, pid = line.split(" ")

@@ -70,6 +70,18 @@ time.sleep(60)
     await process.stdout.read()
 
 
+async def test_what_a_killed_leash_leaves_behind_ends_with_the_program(tmp_path: Path) -> None:
+    program = Program("sleeper")
+    await program.start([*LEASH, *python(SLEEPER)], tmp_path / "log")
+    said = await program.expect(":ready", 20)
+    assert program.process is not None
+    program.process.kill()
+    await program.process.wait()
+    assert running(said["pid"])
+    await program.stop()
+    await until(lambda: not running(said["pid"]), "the program that lost its leash ends", 10)
+
+
 async def test_what_a_program_says_before_it_ends_is_the_error(tmp_path: Path) -> None:
     for status, error in ((2, WrongInputError), (1, StandError)):
         program = Program("factory")

@@ -42,6 +42,12 @@ def right(request: bytes) -> bytes:
     return s7_answer(request, b"\x05\x01", bytes([OK]))
 
 
+@pytest.fixture(autouse=True)
+def _time_to_connect(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a machine that does other things takes to connect is not looked at here."""
+    monkeypatch.setattr("gateway.plc.s7.CONNECT_TIMEOUT_S", PATIENT_S)
+
+
 class Client:
     """One driver on one scripted PLC."""
 

@@ -63,6 +63,16 @@ class DemoRun:
         """Press Ctrl-C."""
         self.process.send_signal(signal.SIGINT)
 
+    def kill(self) -> None:
+        """End it as ``kill -9`` does."""
+        self.process.kill()
+        self.process.wait()
+
+    def stop_reading(self) -> None:
+        """Close the pipe, as ``| head`` does."""
+        assert self.process.stdout is not None
+        self.process.stdout.close()
+
     def finish(self) -> tuple[int, dict[str, Any]]:
         """Read to the end; return the exit status and the last object."""
         for _ in self.lines():

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
+import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from simulators.demo_files import default_model
+from simulators.package import package_folder
 from simulators.records import read_journal
 from tests.system.demo_run import LINE_KEYS, DemoRun, demo
 
@@ -26,6 +30,9 @@ def sound(run: DemoRun, line: dict[str, Any]) -> None:
     assert line["escapes_by_fault"] == 0
     assert line["mis_tracked"] == 0
     assert line["double_disposition"] == 0
+    assert line["contradicted"] == 0
+    assert line["passed_without_token"] == 0
+    assert line["orphan_records"] == 0
 
 
 def dispositions(run: DemoRun, line: str) -> dict[int, list[str]]:
@@ -35,6 +42,12 @@ def dispositions(run: DemoRun, line: str) -> dict[int, list[str]]:
         if record["kind"] == "part":
             found.setdefault(record["part_id"], []).append(record["disposition"])
     return found
+
+
+def mapped(pid: int, prefix: str) -> set[Path]:
+    """Return the files that a process has mapped and whose names begin so."""
+    lines = Path(f"/proc/{pid}/maps").read_text().splitlines()
+    return {path for line in lines if (path := Path(line.split(maxsplit=5)[-1])).name.startswith(prefix)}
 
 
 @pytest.fixture(scope="module")
@@ -55,6 +68,7 @@ def test_every_part_gets_exactly_one_disposition_on_both_protocols(undisturbed: 
         assert line["parts"] == PARTS
         assert line["not_inspected"] == 0
         assert line["good_lost"] == 0
+        assert line["without_disposition"] == 0
         assert line["accuracy"] > 0.95
         assert 0 < line["latency_ms"]["p50"] <= line["latency_ms"]["p99"] <= line["latency_ms"]["max"]
         found = dispositions(run, name)
@@ -107,14 +121,76 @@ def test_the_loop_closes_when_the_process_goes_off(tmp_path: Path) -> None:
 
 def test_ctrl_c_stops_in_order_and_still_prints_the_score(tmp_path: Path) -> None:
     with demo(tmp_path / "interrupted", "--parts", "0", *STEADY) as run:
-        run.wait_for_parts(30)
+        run.wait_for_parts(180)  # beyond the first 5 s, in which parts may go uninspected
         run.interrupt()
         status, result = run.finish()
     assert status == 0, run.stderr()
     for line in result["lines"].values():
         sound(run, line)
-        assert line["parts"] >= 30
+        assert line["parts"] == line["fed"] >= 180, "the parts under way left their belts"
+        assert line["without_disposition"] == 0
     assert not (run.folder / "data" / "pids.json").exists(), "the supervisor did not clean up"
+
+
+def test_a_verdict_from_another_parts_picture_is_reported(tmp_path: Path) -> None:
+    scenario = tmp_path / "off_by_one.yaml"
+    fault = "{at_part: 20, kind: camera_off_by_one, for_parts: 20}"
+    scenario.write_text(f"scenario: 1\nabout: off by one\nprocess: {{base: 0.3}}\nfaults: [{fault}]\n")
+    with demo(tmp_path / "off", "--parts", "60", "--rate", "25", "--scenario", str(scenario)) as run:
+        status, result = run.finish()
+    assert status == 1
+    for line in result["lines"].values():
+        assert line["mis_tracked"] > 0
+        assert line["escapes"] >= line["escapes_by_fault"] > 0
+
+
+def test_killing_the_demo_leaves_no_process(tmp_path: Path) -> None:
+    with demo(tmp_path / "killed", "--parts", "0", *STEADY) as run:
+        run.wait_for_parts(10)
+        pids = run.pids()
+        run.kill()
+        until = time.monotonic() + 30
+        while left := {name: pid for name, pid in pids.items() if Path(f"/proc/{pid}").exists()}:
+            assert time.monotonic() < until, f"still there: {left}"
+            time.sleep(0.1)
+    assert not (run.folder / "data" / "pids.json").exists(), "the supervisor stopped in order"
+
+
+def test_a_supervisor_that_is_killed_ends_the_demo_with_a_score(tmp_path: Path) -> None:
+    with demo(tmp_path / "killed", "--parts", "0", *STEADY) as run:
+        run.wait_for_parts(10)
+        pids = run.pids()
+        rings = {ring for name, pid in pids.items() if name.startswith("capture:") for ring in mapped(pid, "vg-")}
+        os.kill(pids["supervisor"], signal.SIGKILL)
+        status, result = run.finish()
+    assert len(rings) == 2
+    for ring in rings:  # nobody is left who could remove them
+        ring.unlink(missing_ok=True)
+    assert status == 1
+    assert "gateway ended by itself with exit status 137" in run.stderr()
+    for line in result["lines"].values():
+        sound(run, line)
+        assert line["parts"] >= 10
+
+
+def test_a_closed_stdout_ends_the_demo_without_a_traceback(tmp_path: Path) -> None:
+    with demo(tmp_path / "head", "--parts", "0", *STEADY) as run:
+        assert next(run.lines())["event"] == "started"
+        run.stop_reading()
+        assert run.process.wait(60) == 1
+    assert "Traceback" not in run.stderr()
+    assert not (run.folder / "data" / "pids.json").exists(), "the gateway was stopped"
+
+
+def refused(tmp_path: Path, *options: str) -> str:
+    """Return what the demo says of wrong options, which it must refuse."""
+    with demo(tmp_path / "wrong", *options) as run:
+        status, last = run.finish()
+        said = run.stderr()
+    assert status == 2, said
+    assert last == {}, "a score of nothing"
+    assert "Traceback" not in said
+    return said
 
 
 @pytest.mark.parametrize(
@@ -123,10 +199,28 @@ def test_ctrl_c_stops_in_order_and_still_prints_the_score(tmp_path: Path) -> Non
         (("--model", "no/such/model"), "there is no such folder"),
         (("--images", "no/such/folder"), "there is no such folder"),
         (("--scenario", "no_such_scenario"), "no_such_scenario"),
+        (("--parts", "-1"), "--parts -1: Input should be greater than or equal to 0"),
+        (("--rate", "0"), "--rate 0.0: Input should be greater than 0"),
+        (("--rate", "60"), "--rate 60: the belt moves 600 counts in one PLC scan"),
+        (("--opcua-port", "70000"), "--opcua-port 70000: Input should be less than or equal to 65535"),
+        (("--data", str(Path(__file__).parent)), "not an empty folder; name a new one"),
+        (("--data", "/proc/nowhere"), "name a folder that can be made"),
     ],
 )
 def test_wrong_options_are_refused_with_the_remedy(tmp_path: Path, options: tuple[str, ...], says: str) -> None:
-    with demo(tmp_path / "wrong", *options) as run:
-        status, _ = run.finish()
-        assert status == 2
-        assert says in run.stderr()
+    assert says in refused(tmp_path, *options)
+
+
+def test_pictures_of_another_model_are_refused(tmp_path: Path) -> None:
+    golden = sorted((package_folder(default_model()) / "golden").iterdir())[0]
+    for label in ("good", "zebra"):
+        (tmp_path / "images" / label).mkdir(parents=True)
+        shutil.copy(golden, tmp_path / "images" / label)
+    assert "the model knows no class zebra" in refused(tmp_path, "--images", str(tmp_path / "images"))
+
+
+def test_a_damaged_package_is_refused(tmp_path: Path) -> None:
+    package = shutil.copytree(package_folder(default_model()), tmp_path / "damaged")
+    with (package / "model.bin").open("ab") as file:
+        file.write(b"x")
+    assert "model.bin: is not the file that was packed" in refused(tmp_path, "--model", str(package))

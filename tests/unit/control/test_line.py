@@ -180,6 +180,25 @@ async def test_a_token_displaced_before_it_was_written_is_void(stand: Stand) -> 
     assert stand.judged()[first] == ("NOT_INSPECTED", "void")
 
 
+@pytest.mark.parametrize("out", [False, True])
+async def test_a_duplicate_trigger_takes_back_a_pass_whose_token_is_not_out_yet(stand: Stand, out: bool) -> None:
+    first = await stand.inspected_part()
+    if out:
+        stand.write(acked=False)
+    second = stand.part(gap=20)
+    assert stand.write() == ({first: PASS, second: NOT_INSPECTED} if out else {second: NOT_INSPECTED})
+    assert stand.judged()[first] == (("PASS", "acked") if out else ("NOT_INSPECTED", "void"))
+
+
+async def test_a_second_frame_takes_back_a_pass_but_never_a_reject(stand: Stand) -> None:
+    good = await stand.inspected_part()
+    stand.frame(counter=2)
+    bad = await stand.inspected_part(good=0.1)
+    stand.frame(counter=4)
+    assert stand.write() == {bad: FAIL}
+    assert stand.judged() == {good: ("NOT_INSPECTED", "void"), bad: ("FAIL", "acked")}
+
+
 # -- not now --------------------------------------------------------------------------------------------------
 
 

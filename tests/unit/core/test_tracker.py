@@ -10,7 +10,7 @@ from gateway.core.errors import PartIdJump
 from gateway.core.frame import FrameStamp
 from gateway.core.handshake import Outcome
 from gateway.core.inspection import Inspection
-from gateway.core.lifecycle import TABLE, Closed, Event, Inspect, Judge, Reject, State
+from gateway.core.lifecycle import TABLE, Closed, Doubt, Event, Inspect, Judge, Reject, State
 from gateway.core.part import Part, next_part_id, part_id_distance
 from gateway.core.tracker import Effect, Tracker, TrackerConfig
 
@@ -355,6 +355,20 @@ def test_a_frame_that_fits_two_parts_is_evidence_for_neither(encoder: int) -> No
     tracker = started()
     tracker.poll(12, ring_with((11, 1000), (12, 1101)), 0)
     assert rejected(tracker.frame(stamp(encoder), 0)) == [11, 12]
+
+
+@pytest.mark.parametrize("second", ["trigger", "frame"])
+def test_what_comes_after_the_verdict_throws_doubt_on_it_and_is_no_second_verdict(second: str) -> None:
+    tracker = started()
+    tracker.poll(11, ring_with((11, 1000)), 0)
+    part = inspecting(tracker.frame(stamp(1500), 0))
+    tracker.inspected(part, answer(part), 1)
+    if second == "trigger":
+        effects = tracker.poll(12, ring_with((11, 1000), (12, 1050)), 2)
+    else:
+        effects = tracker.frame(stamp(1560, 2), 2)
+    assert 11 in [e.part_id for e in effects if isinstance(e, Doubt)]
+    assert rejected(effects) == ([12] if second == "trigger" else [])
 
 
 def test_the_frame_of_a_judged_part_is_not_lent_to_another() -> None:
