@@ -3,8 +3,8 @@
     .venv/bin/python benchmarks/pictures.py --data FOLDER [--write]
 
 FOLDER holds ``neu`` (steel, six classes, a train and a test split) and ``magnetic_tile`` (split here by a seed: 70 % of the
-pictures of each class train, 30 % test). The pictures belong to other people and are no part of the product. Every step is the command
-that a user would type. ``--write`` puts the table into docs/benchmarks.md.
+pictures of each class train, 30 % test). The pictures belong to other people and are no part of the product. Every step is the
+command that a user would type. ``--write`` puts the table into docs/benchmarks.md.
 """
 
 from __future__ import annotations
