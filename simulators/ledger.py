@@ -4,7 +4,8 @@ Only the scorer reads it, after or beside the run. Times are ms of CLOCK_MONOTON
 same machine. It must not know what an event means.
 
 kinds: ``meta`` · ``part`` (at the photo-eye) · ``frame`` (which part it shows) · ``owner`` · ``restarted`` · ``assigned`` ·
-``latched`` · ``decided`` · ``gate`` · ``adjusted`` · ``fault`` · ``process``
+``latched`` · ``decided`` · ``gate`` (``stuck``: it was driven closed and stood open) · ``unconfirmed`` · ``stopped`` ·
+``released`` · ``adjusted`` · ``fault`` · ``link_back`` (the PLC's port accepts again) · ``process``
 """
 
 from __future__ import annotations
@@ -12,9 +13,16 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 Event = dict[str, Any]
+
+
+class Chronicle(Protocol):
+    """Whoever keeps events."""
+
+    def write(self, kind: str, t_ms: float, **values: object) -> None:
+        """Keep one event."""
 
 
 class Ledger:

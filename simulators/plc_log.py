@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from simulators.ledger import Ledger
+from simulators.ledger import Chronicle
 from simulators.plant import PlcEvent
 from simulators.world import Moment
 
@@ -16,7 +16,7 @@ from simulators.world import Moment
 class PlcLog:
     """Follows the program through its lives; ``life`` counts its starts."""
 
-    def __init__(self, ledger: Ledger) -> None:
+    def __init__(self, ledger: Chronicle) -> None:
         """Start before the first scan."""
         self._ledger = ledger
         self._ids: dict[int, int] = {}
@@ -48,6 +48,9 @@ class PlcLog:
                 self._about(event, t_ms, n, owned=self.owner_alive)
             case "latched":
                 self._about(event, t_ms, self._ids[event.part_id], verdict=event.verdict)
+            case "unconfirmed" | "stopped" | "released":
+                about = {"part_id": event.part_id} if event.part_id else {"detail": event.detail}
+                self._ledger.write(event.kind, t_ms, life=self.life, **about)
             case "decided":
                 n = self._ids.pop(event.part_id)
                 self._about(event, t_ms, n, verdict=event.verdict, passed=event.passed, detail=event.detail)

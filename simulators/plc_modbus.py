@@ -13,6 +13,7 @@ It knows bytes and register numbers, not what they mean.
 
 from __future__ import annotations
 
+import struct
 from typing import Literal
 
 from pymodbus.constants import ExcCodes
@@ -45,10 +46,9 @@ class _Range:
         """Return the range as pymodbus wants it declared."""
         return SimData(self.first, count=self.count, values=0, datatype=DataType.REGISTERS)
 
-    def read(self, register: int) -> int:
-        """Return one register."""
-        at = 2 * (register - self.first)
-        return self.data[at] << 8 | self.data[at + 1]
+    def read(self, register: int, count: int) -> tuple[int, ...]:
+        """Return ``count`` registers from ``register`` on."""
+        return struct.unpack_from(f">{count}H", self.data, 2 * (register - self.first))
 
     def write(self, register: int, values: list[int]) -> None:
         """Write registers from ``register`` on."""
@@ -111,9 +111,13 @@ class ModbusServer:
         if function not in _READ_HOLDING + _READ_INPUT + _WRITE_HOLDING:
             return ExcCodes.ILLEGAL_FUNCTION
         area = "IR" if function in _READ_INPUT else "HR"
-        for register in range(address, address + count):
-            found = [r for r in self._ranges if r.area == area and r.holds(register, 1)]
+        at, end = address, address + count
+        while at < end:
+            # A request may span ranges that lie side by side.
+            found = [r for r in self._ranges if r.area == area and r.holds(at, 1)]
             if not found:
                 return ExcCodes.ILLEGAL_ADDRESS
-            registers[register - start] = found[0].read(register)
+            here = min(end, found[0].first + found[0].count) - at
+            registers[at - start : at - start + here] = found[0].read(at, here)
+            at += here
         return None
