@@ -20,7 +20,6 @@ STANDING_PARTS = 100
 #: The same obstacle is written down once in this time, however long the alarm lasts.
 REPEAT_NS = 300 * 10**9
 DELAY_NS = 60 * 10**9
-RESEND_NS = 10 * 10**9
 READ_BACK_NS = 5 * 10**9
 READ_BACK_LIMIT_NS = 60 * 10**9
 SIGNIFICANCE = 0.05
@@ -38,8 +37,8 @@ class Request:
     target: float
     sent_ns: int = 0
     """UTC; 0 while it was certainly not sent."""
-    copies: int = 0
-    """How many copies control may have received; with two, an earlier one may have moved the value."""
+    written: bool = False
+    """Whether it was handed to control, which happens once."""
     since_ns: int = 0
     """Since when it is read back."""
     shown_ns: int = 0
@@ -186,9 +185,9 @@ class Course:
             self._s.request.sent_ns = now_ns
 
     def written(self) -> None:
-        """Take note that another copy of the request goes to control."""
+        """Take note that the request goes to control now."""
         if self._s.request is not None:
-            self._s.request.copies += 1
+            self._s.request.written = True
 
     def drop(self, why: str) -> Ending | None:
         """Give up a request that was certainly not sent."""
@@ -197,43 +196,28 @@ class Course:
             return None
         return self._end("expired", f"not sent: {why}", now_ns=0)
 
-    def resume(self, now_ns: int) -> bool:
-        """After a restart: return True if the open request was sent just now and may be sent again under its id.
+    def resume(self, now_ns: int) -> None:
+        """After a restart: a request that may have been sent is read back, never sent again.
 
-        An older one is only read back: nobody moves the process on old evidence.
+        Control may have been restarted too and then knows of no first copy; its record of the answer, if there is one, comes
+        by the journal.
         """
-        request = self._s.request
-        if request is None or self._s.phase != "asked":
-            return False
-        request.copies = max(1, request.copies)
-        if 0 <= now_ns - request.sent_ns <= RESEND_NS:
-            return True
-        self._read_back("services restarted before the answer came", now_ns)
-        return False
+        if self._s.phase == "asked":
+            self._read_back("services restarted before the answer came", now_ns)
 
     def answered(self, answer: Answer, now_ns: int) -> Ending | None:
         """Take control's answer, by whichever way it came; None if it ends nothing yet."""
         request = self._s.request
         if request is None or answer.id != request.id or not request.sent_ns:
             return None
-        same = self._parameter.same
         if answer.result == "confirmed":
             holds = answer.new if answer.new is not None else request.target
             return self._end("confirmed", "confirmed", now_ns=now_ns, holds=holds)
         if answer.result.startswith("unknown"):
             self._read_back(answer.result, now_ns)
             return None
-        if self._s.phase == "reading back" or request.copies > 1:
-            # Control has forgotten the first copy, and its guard on the old value stopped the second.
-            now_holds = answer.new if answer.new is not None else answer.old
-            if now_holds is None:
-                self._read_back(answer.result, now_ns)
-                return None
-            if same(now_holds, request.target):
-                words = f"confirmed: the PLC holds {now_holds:g} already"
-                return self._end("confirmed", words, now_ns=now_ns, holds=now_holds)
         state: Ended = "refused" if answer.result.startswith("refused") else "blocked"
-        moved = answer.new is not None and not same(answer.new, request.old)
+        moved = answer.new is not None and not self._parameter.same(answer.new, request.old)
         return self._end(state, answer.result, now_ns=now_ns, holds=answer.new if moved else None)
 
     def silent(self, now_ns: int) -> Ending | None:
@@ -241,9 +225,9 @@ class Course:
         request = self._s.request
         if request is None or self._s.phase != "asked":
             return None
-        if not request.copies:
+        if not request.written:
             return self._end("blocked", "blocked: control does not answer", now_ns=now_ns)
-        self._read_back(f"control did not answer within {self._rule.timeout_s:g} s", now_ns)
+        self._read_back("control did not answer", now_ns)
         return None
 
     def shown(self, value: float | None, t_utc_ns: int) -> Ending | None:
@@ -287,8 +271,9 @@ class Course:
             s.phase = "watching"
             s.pause_until_ns = now_ns + PAUSE_NS if state != "expired" else s.pause_until_ns
         ending = Ending(id=request.id, state=state, result=result, moved=moved, holds=request.old, also=None)
-        if state == "unknown":
-            # A value that is neither the old one nor the target is somebody else's doing.
+        if state == "unknown" or (state == "refused" and not moved):
+            # A value that is neither the old one nor the target is somebody else's doing; the target may have shown for a
+            # moment also when the PLC applied it too late and was asked back.
             return replace(ending, also=request.target)
         return ending if holds is None else replace(ending, holds=holds, also=request.old)
 

@@ -1,13 +1,12 @@
 """The journal: every record of one line, numbered without gaps and durable before it is acknowledged.
 
-SQLite in WAL mode with ``synchronous=FULL``, written by one thread of its own, so that an fsync never stands on the event
-loop. What queues up while one commit runs goes into the next (group commit). Control is the only writer; everybody else
-opens a :class:`JournalReader`. It must not know what a record means.
+SQLite (:mod:`gateway.record.database`), written by one thread of its own, so that an fsync never stands on the event loop.
+What queues up while one commit runs goes into the next (group commit). Control is the only writer; everybody else opens a
+:class:`JournalReader`. It must not know what a record means.
 """
 
 from __future__ import annotations
 
-import fcntl
 import os
 import secrets
 import sqlite3
@@ -21,11 +20,13 @@ from typing import Any
 
 from gateway.core.errors import GatewayError
 from gateway.core.events import Record, from_json, to_json
+from gateway.record.database import Connect, connect, lock, open_durable, roll_back
 
 RESERVE_BYTES = 4 << 20
 BATCH = 512
 RETRY_S = 1.0
-BUSY_MS = 5000
+QUEUE = 8192
+"""Records that may wait for a slow disk, a few MB; no part passes long before that many do."""
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS records (seq INTEGER PRIMARY KEY, t_utc_ns INTEGER NOT NULL, kind TEXT NOT NULL, body TEXT NOT NULL);
@@ -55,11 +56,12 @@ class Journal:
         on_commit: Callable[[int], None] | None = None,
         clock: Callable[[], int] = time.monotonic_ns,
         reserve_bytes: int = RESERVE_BYTES,
+        connect: Connect = connect,
     ) -> None:
         """Open or create the journal at ``path`` and continue its numbering.
 
         ``on_commit(seq)`` is called from the writer's thread when everything up to ``seq`` is durable; ``clock`` returns
-        monotonic ns.
+        monotonic ns; ``connect`` opens the file.
         """
         self.path = Path(path)
         self.on_commit = on_commit
@@ -70,13 +72,12 @@ class Journal:
         self._queue: deque[_Entry] = deque()
         self._failed = ""
         self._closing = False
-        self._lock_fd = self._lock()
+        self._lock_fd = lock(self.path, "journal")
         # Opened here, used by the writer's thread alone from then on.
-        self._db = sqlite3.connect(self.path, isolation_level=None, timeout=BUSY_MS / 1000, check_same_thread=False)
         try:
+            self._db = open_durable(self.path, _SCHEMA, connect)
             self._seq = self._prepare(self._db)
-        except sqlite3.Error as e:
-            self._db.close()
+        except (sqlite3.Error, OSError) as e:
             os.close(self._lock_fd)
             raise GatewayError(
                 f"journal {self.path}: {e}; free the disk or, if the file is damaged, move it away to start a new one"
@@ -87,12 +88,16 @@ class Journal:
     def append(self, record: Record) -> int:
         """Queue ``record`` under the next number and return that number; never waits.
 
-        Raises GatewayError while the journal has failed or after :meth:`close`, ValueError when the record has no JSON form
-        (NaN); the number is then not used up.
+        Raises GatewayError while ``QUEUE`` records wait for the disk, and after :meth:`close`; ValueError when the record has
+        no JSON form (NaN). The number is then not used up.
         """
         with self._change:
-            if self._failed or self._closing:
+            if self._closing or not self._thread.is_alive():
                 raise GatewayError(f"journal {self.path} takes no record: {self._failed or 'it is closed'}")
+            # Not as soon as it has failed: the reserve has room for many records, and the disk may be freed any moment.
+            if len(self._queue) >= QUEUE:
+                why = self._failed or "the disk is too slow"
+                raise GatewayError(f"journal {self.path} takes no record: {QUEUE} wait already: {why}")
             seq = self._seq + 1
             body = to_json(replace(record, seq=seq))
             self._queue.append(_Entry(seq=seq, queued_ns=self._clock(), t_utc_ns=record.t_utc_ns, kind=record.kind, body=body))
@@ -109,8 +114,16 @@ class Journal:
 
     @property
     def failed(self) -> str:
-        """Return why nothing can be written at present; empty when all is well. Clears by itself when the disk recovers."""
+        """Return what is wrong with the disk; empty when all is well. Clears by itself when the disk recovers.
+
+        No part may pass while it says something: at best the reserve is being written, at worst the records wait in memory.
+        """
         return self._failed
+
+    @property
+    def alive(self) -> bool:
+        """Return whether the writer's thread runs; one that has ended does not come back in this process."""
+        return self._thread.is_alive()
 
     @property
     def last_seq(self) -> int:
@@ -130,25 +143,13 @@ class Journal:
 
     # --- the start -----------------------------------------------------------------------------------------------------
 
-    def _lock(self) -> int:
-        try:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            fd = os.open(self.path.with_name(self.path.name + ".lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        except OSError as e:
-            raise GatewayError(f"journal {self.path}: {e.strerror}; the folder must exist and be writable") from e
-        try:
-            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as e:
-            os.close(fd)
-            raise GatewayError(f"journal {self.path}: another process writes it; stop that one first") from e
-        return fd
-
     def _prepare(self, db: sqlite3.Connection) -> int:
-        db.execute("PRAGMA journal_mode=WAL")
-        db.execute("PRAGMA synchronous=FULL")
-        db.executescript(_SCHEMA)
-        db.execute("INSERT OR IGNORE INTO meta VALUES ('id', ?)", (secrets.token_hex(8),))
-        (last,) = db.execute("SELECT coalesce(max(seq), 0) FROM records").fetchone()
+        try:
+            db.execute("INSERT OR IGNORE INTO meta VALUES ('id', ?)", (secrets.token_hex(8),))
+            (last,) = db.execute("SELECT coalesce(max(seq), 0) FROM records").fetchone()
+        except sqlite3.Error:
+            db.close()
+            raise
         if not self._restore_reserve():
             self._failed = f"the disk of {self.path.parent} is full; free some space"
         return int(last)
@@ -192,7 +193,7 @@ class Journal:
             db.close()
 
     def _commit(self, db: sqlite3.Connection, batch: list[_Entry]) -> bool:
-        """Make ``batch`` durable; on a full disk give the reserve back and try once more."""
+        """Make ``batch`` durable; when the disk refuses, give the reserve back and try once more."""
         for last_try in (False, True):
             try:
                 db.execute("BEGIN IMMEDIATE")
@@ -200,9 +201,8 @@ class Journal:
                 db.executemany("INSERT OR REPLACE INTO records VALUES (?, ?, ?, ?)", rows)
                 db.execute("COMMIT")
             except sqlite3.Error as e:
-                if db.in_transaction:
-                    db.execute("ROLLBACK")
-                self._failed = f"{e}; free space on the disk of {self.path.parent}"
+                roll_back(db)
+                self._failed = f"{e}; free space on the disk of {self.path.parent}, or replace a failing one"
                 if last_try or not self._reserve.exists():
                     return False
                 self._reserve.unlink(missing_ok=True)
@@ -230,8 +230,11 @@ class JournalReader:
 
         Raises GatewayError when the file is no journal or is damaged.
         """
-        rows = self._query("SELECT body FROM records WHERE seq > ? ORDER BY seq LIMIT ?", (seq, limit))
-        return [from_json(body) for (body,) in rows]
+        return [from_json(body) for _, body in self.rows(seq, limit)]
+
+    def rows(self, seq: int, limit: int) -> list[tuple[int, str]]:
+        """Return the same as (number, JSON), for who must go on past a record that it does not know."""
+        return self._query("SELECT seq, body FROM records WHERE seq > ? ORDER BY seq LIMIT ?", (seq, limit))
 
     def last_seq(self) -> int:
         """Return the number of the last durable record, 0 when there is none."""

@@ -1,13 +1,15 @@
 """The operations database: what services did about the records, and how far it has read them.
 
 Services is its only writer. The cursor of a line is committed together with what the records up to it caused, so that after
-a kill every record has its effect exactly once. Intents are written durably before anybody acts on them. It must not know
-what an intent means.
+a kill every record has its effect exactly once. Intents are on the disk before anybody acts on them, and so is everything
+else: a commit that is not synced would take those after it along when its pages are lost. It must not know what an intent
+means.
 """
 
 from __future__ import annotations
 
 import json
+import os
 import sqlite3
 import time
 from collections.abc import Callable, Iterator
@@ -18,6 +20,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from gateway.core.errors import GatewayError
+from gateway.record.database import Connect, connect, lock, open_durable, roll_back
 
 IntentState = Literal["intent", "sent", "confirmed", "blocked", "refused", "unknown", "expired"]
 
@@ -56,38 +59,40 @@ class Intent:
 class OpsDatabase:
     """Services' own database; for one thread."""
 
-    def __init__(self, path: str | Path, *, clock: Callable[[], int] = time.time_ns) -> None:
-        """Open or create the database. ``clock`` returns UTC ns. Raises GatewayError when the file cannot be used."""
+    def __init__(self, path: str | Path, *, clock: Callable[[], int] = time.time_ns, connect: Connect = connect) -> None:
+        """Open or create the database. ``clock`` returns UTC ns, ``connect`` opens the file.
+
+        Raises GatewayError when the file cannot be used or another process writes it.
+        """
         self.path = Path(path)
         self._clock = clock
+        self._lock_fd = lock(self.path, "operations database")
         try:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            self._db = sqlite3.connect(self.path, isolation_level=None, timeout=5)
-            self._db.execute("PRAGMA journal_mode=WAL")
-            self._db.executescript(_SCHEMA)
+            self._db = open_durable(self.path, _SCHEMA, connect)
         except (sqlite3.Error, OSError) as e:
+            os.close(self._lock_fd)
             raise GatewayError(f"operations database {self.path}: {e}; free the disk, or move a damaged file away") from e
 
     def close(self) -> None:
-        """Close the file."""
+        """Close the file; a second time does nothing."""
         self._db.close()
+        if self._lock_fd >= 0:
+            os.close(self._lock_fd)
+            self._lock_fd = -1
 
     @contextmanager
-    def transaction(self, *, durable: bool = False) -> Iterator[None]:
-        """Commit everything done inside together, or nothing of it.
+    def transaction(self) -> Iterator[None]:
+        """Commit everything done inside together, or nothing of it; it is on the disk before this returns.
 
-        A plain commit survives the death of the process; a ``durable`` one is on the disk before this returns, for what is
-        about to be acted on.
+        Raises sqlite3.OperationalError when the disk refuses; a kill after that may still leave all of it committed.
         """
-        # Cannot be changed inside a transaction.
-        self._db.execute(f"PRAGMA synchronous={'FULL' if durable else 'NORMAL'}")
         self._db.execute("BEGIN IMMEDIATE")
         try:
             yield
+            self._db.execute("COMMIT")
         except BaseException:
-            self._db.execute("ROLLBACK")
+            roll_back(self._db)
             raise
-        self._db.execute("COMMIT")
 
     # --- how far --------------------------------------------------------------------------------------------------------
 

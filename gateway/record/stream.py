@@ -8,9 +8,13 @@ from __future__ import annotations
 import socket
 from pathlib import Path
 
+import structlog
+
 from gateway.core.events import Record, to_json
 
 MAX_DATAGRAM = 60_000
+
+_log = structlog.get_logger("stream")
 
 
 class RecordSender:
@@ -32,10 +36,12 @@ class RecordSender:
         body = to_json(record).encode()
         try:
             if len(body) > MAX_DATAGRAM:
-                raise BlockingIOError
+                raise BlockingIOError("too long for one datagram")
             self._socket.sendto(body, self._path)
-        except OSError:
+        except OSError as error:
             self.dropped += 1
+            if self.dropped.bit_count() == 1:  # the 1st, 2nd, 4th, …: whoever does not listen may not fill the log
+                _log.info("services did not take a record: they read it from the journal", dropped=self.dropped, why=str(error))
             return False
         return True
 

@@ -111,8 +111,8 @@ class LineActions:
             watch.setpoint.request_opened()
             if state_of != "sent":
                 self._ended(watch, watch.course.drop("services restarted before it was sent"))
-            elif watch.course.resume(now):
-                self._to_send.put_nowait(watch)
+            else:
+                watch.course.resume(now)
         for id, state_of in open_ids.items():
             left: tuple[IntentState, str] = ("expired", "not sent") if state_of == "intent" else ("unknown", "unknown")
             self._moves.append((id, left[0], f"{left[1]}: services restarted without the rule that asked for it"))
@@ -279,7 +279,7 @@ class LineActions:
         while True:
             watch = await self._to_send.get()
             request = watch.course.request
-            if request is not None and (request.sent_ns or self._mark_sent(watch, request)):
+            if request is not None and self._mark_sent(watch, request):
                 await self._ask(watch, request)
 
     def _mark_sent(self, watch: _Watch, request: Request) -> bool:

@@ -66,30 +66,24 @@ class ControlSocket:
     async def ask(self, command: AdjustParameter, timeout_s: float, on_write: Callable[[], None]) -> Answer | None:
         """Send ``command`` and return control's answer, None when none came in time.
 
-        A lost connection is made again within ``timeout_s`` and the command repeated under its id, which control answers as
-        before if it still knows it. ``on_write`` is called before each copy is written: with two of them, the answer alone does
-        not tell what happened.
+        Control's socket is waited for within ``timeout_s``, but the command is written once: when the connection is lost after
+        that, the control that comes next knows nothing of it and would carry it out again. ``on_write`` is called just before.
         """
-        body = command_to_json(command).encode() + b"\n"
         try:
             async with asyncio.timeout(timeout_s):
                 while True:
                     try:
                         reader, writer = await asyncio.open_unix_connection(self._path)
+                        break
                     except OSError:
                         await asyncio.sleep(RETRY_S)
-                        continue
-                    try:
-                        on_write()
-                        writer.write(body)
-                        if answer := await self._answer(reader, command.id):
-                            return answer
-                    except (OSError, ValueError):
-                        pass  # control went away; the same again
-                    finally:
-                        writer.close()
-                    await asyncio.sleep(RETRY_S)
-        except TimeoutError:
+                try:
+                    on_write()
+                    writer.write(command_to_json(command).encode() + b"\n")
+                    return await self._answer(reader, command.id)
+                finally:
+                    writer.close()
+        except (OSError, TimeoutError, ValueError):
             return None
 
     async def _answer(self, reader: asyncio.StreamReader, id: str) -> Answer | None:

@@ -1,8 +1,8 @@
 """What one record sets off: it is counted, watched, acted upon, and only then shown and pictured.
 
-A batch of records is taken and committed without a pause in between: cursor, counts and decisions stand in one transaction, so
-each record has its effects exactly once, whenever the process dies. What is shown is telemetry: when services is behind, only
-the newest value of a tag is written.
+Cursor, counts and decisions stand in one transaction, so each record has its effects exactly once, whenever the process dies.
+It is committed twice a second, and at once when something is to be acted upon: what a kill takes along is read again. What is
+shown is telemetry: when services is behind, only the newest value of a tag is written.
 """
 
 from __future__ import annotations
@@ -84,6 +84,7 @@ class LineFeed:
         self._line_state = ops.state(f"line.{line.name}")
         self._health = ""
         self._failed = ""
+        self._uncommitted = False
         self._writing = asyncio.Lock()
         self.stream = RecordStream(line.name, line.records_socket, line.journal, self._cursor, self._journal)
         """To be entered before :meth:`run`."""
@@ -109,7 +110,9 @@ class LineFeed:
             group.create_task(self._actions.run())
 
     def close(self) -> None:
-        """Let go of the frame rings."""
+        """Commit what is not yet committed, and let go of the frame rings."""
+        if self._uncommitted:
+            self._commit()
         self._pictures.close()
 
     # -- records ------------------------------------------------------------------------------------------------------------
@@ -123,13 +126,16 @@ class LineFeed:
                 await asyncio.sleep(JOURNAL_RETRY_S)
                 continue
             updates = self._take(records)
-            self._commit()
+            if self._actions.urgent:
+                self._commit()
             for record in records:
                 if isinstance(record, PartJudged) and record.seq:
                     self._pictures.keep(record)
             await self._show(updates if len(records) <= SHOWN_ONE_BY_ONE else newest(updates))
 
     def _take(self, records: Sequence[Record]) -> list[Update]:
+        """Take records without a pause in between, so that cursor and effects agree whenever something is committed."""
+        self._uncommitted = True
         updates = []
         for record in records:
             if isinstance(record, LineState):
@@ -146,7 +152,7 @@ class LineFeed:
     def _commit(self) -> bool:
         """Commit cursor, counts and decisions together; False when the disk refuses: the next commit holds all of it."""
         try:
-            with self._ops.transaction(durable=self._actions.urgent):
+            with self._ops.transaction():
                 self._ops.set_cursor(self._name, self._journal, self._cursor)
                 self._ops.set_state(f"counters.{self._name}", asdict(self._counters))
                 self._ops.set_state(f"line.{self._name}", self._line_state)
@@ -156,6 +162,7 @@ class LineFeed:
             self._complain(f"operations database {self._ops.path}: {error}; free the disk, nothing is adjusted until then")
             return False
         self._actions.saved()
+        self._uncommitted = False
         if self._failed:
             _log.info("records are processed again", line=self._name)
             self._failed = ""
@@ -172,7 +179,7 @@ class LineFeed:
         while True:
             now = self._clock()
             self._actions.tick()
-            if self._actions.urgent:
+            if self._uncommitted or self._actions.urgent:
                 self._commit()
             updates = [*self._station.tick(now), *self._station.alive(self._control.alive, now), *self._imaging(now)]
             await self._show(updates)

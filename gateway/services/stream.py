@@ -2,7 +2,8 @@
 
 A datagram from control wakes it at once, the journal is what it yields: only what is durable is passed on, so a number that
 control used and lost in a kill is never mistaken for the record that takes it later. With no datagram it looks every half
-second. What control sends without a number (its journal is full) is passed on as it comes.
+second. What control sends without a number (its journal is full) is passed on as it comes. A record that is not known here,
+for a newer control may run beside an older services, is passed over and counted.
 """
 
 from __future__ import annotations
@@ -38,13 +39,18 @@ class RecordStream:
         """Identity of the journal that the records come from."""
         self.cursor = cursor
         """Number of the last record yielded."""
+        self.dropped = 0
+        """Passing states without a number that made way for newer ones before they were shown."""
         self.missing = 0
         """Records that the journal no longer had when they were asked for."""
+        self.unknown = 0
+        """Records of a kind or form that is not known here, passed over in the journal."""
         self._path = Path(socket_path)
         self._reader = JournalReader(journal_path)
         self._socket: socket.socket | None = None
         self._wake = asyncio.Event()
         self._announced = 0
+        self._puzzled = False
         self._passing: list[Record] = []
 
     async def __aenter__(self) -> RecordStream:
@@ -104,15 +110,15 @@ class RecordStream:
                 body = self._socket.recv(1 << 16)
             except (BlockingIOError, InterruptedError):
                 break
-            try:
-                record = from_json(body)
-            except (ValueError, TypeError) as e:
-                _log.warning("a datagram is no record", line=self.line, error=str(e))
+            if (record := self._record(body)) is None:
                 continue
             if record.seq:
                 self._announced = max(self._announced, record.seq)
-            elif len(self._passing) < LIMIT:
+            else:
                 self._passing.append(record)
+                if len(self._passing) > LIMIT:
+                    del self._passing[0]
+                    self.dropped += 1
         self._wake.set()
 
     def _read(self) -> list[Record]:
@@ -123,13 +129,26 @@ class RecordStream:
             if self.cursor:
                 _log.warning("another journal stands at the path: starting at its first record", line=self.line)
             self.journal, self.cursor, self._announced = identity, 0, 0
-        records = self._reader.since(self.cursor, LIMIT)
-        if records:
-            if records[0].seq != self.cursor + 1:
-                self.missing += records[0].seq - self.cursor - 1
-                _log.warning("the journal has a gap", line=self.line, after=self.cursor, next=records[0].seq)
-            self.cursor = records[-1].seq
+        records: list[Record] = []
+        while not records and (rows := self._reader.rows(self.cursor, LIMIT)):
+            first, last = rows[0][0], rows[-1][0]
+            if first != self.cursor + 1:
+                self.missing += first - self.cursor - 1
+                _log.warning("the journal has a gap", line=self.line, after=self.cursor, next=first)
+            self.cursor = last
+            records = [record for _, body in rows if (record := self._record(body)) is not None]
+            self.unknown += len(rows) - len(records)
         return records
+
+    def _record(self, body: str | bytes) -> Record | None:
+        """Return the record, or None for one that is not known here: said once, for more will come."""
+        try:
+            return from_json(body)
+        except ValueError as e:
+            if not self._puzzled:
+                _log.warning("a record is not known here and is passed over", line=self.line, error=str(e))
+            self._puzzled = True
+            return None
 
     async def _await_commit(self) -> None:
         """Wait for an announced record to become durable; give it up after 2 s (control died or its disk is full)."""

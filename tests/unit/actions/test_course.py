@@ -72,21 +72,23 @@ def test_a_confirmed_step_is_an_attempt_and_its_parts_in_flight_are_no_evidence(
 
 
 @pytest.mark.parametrize(
-    ("result", "new", "state", "moved", "holds"),
+    ("result", "new", "state", "moved", "holds", "also"),
     [
-        ("blocked: AdjustPermit is off", None, "blocked", False, 100.0),
-        ("refused: NO_PERMIT", 100.0, "refused", False, 100.0),
-        ("refused: CLAMPED", 102.0, "refused", True, 102.0),
-        ("refused: accepted, but the PLC holds 103", 103.0, "refused", True, 103.0),
+        ("blocked: AdjustPermit is off", None, "blocked", False, 100.0, None),
+        ("refused: NO_PERMIT", 100.0, "refused", False, 100.0, 104.0),
+        ("refused: CLAMPED", 102.0, "refused", True, 102.0, 100.0),
+        ("refused: accepted, but the PLC holds 103; no way back in 2 requests", 103.0, "refused", True, 103.0, 100.0),
+        ("refused: accepted, but the PLC holds 103; went back to 100", 100.0, "refused", False, 100.0, 104.0),
     ],
 )
 def test_what_was_not_carried_out_ends_and_pauses(
-    result: str, new: float | None, state: str, moved: bool, holds: float
+    result: str, new: float | None, state: str, moved: bool, holds: float, also: float | None
 ) -> None:
     c = asked()
     ending = c.answered(answer(result, new=new), NOW)
     assert ending is not None
     assert (ending.state, ending.result, ending.moved, ending.holds) == (state, result, moved, holds)
+    assert ending.also == also, "what records from before the answer may still show"
     assert c.attempts == int(moved)
     if not moved:
         assert c.phase == "watching"
@@ -151,40 +153,26 @@ def test_control_that_was_never_reached_is_a_block_and_silence_after_writing_is_
     assert late.state == "confirmed", "the record of it came after all"
 
 
-def test_a_repeated_request_that_control_has_forgotten_is_judged_by_what_the_plc_holds() -> None:
-    forgotten = "blocked: the PLC holds 104.0, expected was 100"
-    first = asked()
-    ending = first.answered(answer(forgotten, old=104.0), NOW)
-    assert ending is not None
-    assert ending.state == "blocked", "the only copy was blocked, so somebody else moved it"
-    again = asked()
-    again.written()
-    ending = again.answered(answer(forgotten, old=104.0), NOW)
-    assert ending is not None
-    assert (ending.state, ending.moved, ending.holds) == ("confirmed", True, 104.0)
-    assert again.attempts == 1
-    elsewhere = asked()
-    elsewhere.written()
-    ending = elsewhere.answered(answer("blocked: the PLC holds 90, expected was 100", old=90.0), NOW)
-    assert ending is not None
-    assert (ending.state, ending.moved, ending.holds) == ("blocked", False, 100.0)
-    blind = asked()
-    blind.written()
-    assert blind.answered(answer("blocked: the PLC link is not up", old=None), NOW) is None
-    assert blind.phase == "reading back"
-
-
-def test_after_a_restart_a_fresh_request_is_sent_again_and_an_old_one_is_read_back() -> None:
-    for age, again in ((0, True), (10 * S, True), (10 * S + 1, False), (-S, False)):
+def test_after_a_restart_what_was_sent_is_read_back_however_fresh_and_ended_by_the_value_or_by_controls_record() -> None:
+    for ends in (
+        lambda c: c.shown(104.0, NOW + S),
+        lambda c: c.answered(answer("confirmed", new=104.0), NOW + S),
+    ):
         c = course()
         c.restore(json.loads(json.dumps(asked().state())))
-        assert c.resume(NOW + age) is again
-        assert c.phase == ("asked" if again else "reading back")
-        c.written()
-        ending = c.answered(answer("blocked: the PLC holds 104.0, expected was 100", old=104.0), NOW + age)
+        c.resume(NOW)
+        assert c.phase == "reading back"
+        ending = ends(c)
         assert ending is not None
-        assert ending.state == "confirmed", "the copy before the restart moved it"
-    assert not course().resume(NOW)
+        assert (ending.state, ending.moved, ending.holds) == ("confirmed", True, 104.0)
+    c = asked()
+    c.resume(NOW)
+    ending = c.answered(answer("blocked: the PLC's AdjustPermit is off"), NOW + S)
+    assert ending is not None
+    assert (ending.state, ending.moved) == ("blocked", False), "there was one copy, and this is its answer"
+    idle = course()
+    idle.resume(NOW)
+    assert idle.phase == "watching"
 
 
 def test_a_request_that_was_not_sent_is_given_up_without_a_trace_on_the_process() -> None:

@@ -70,6 +70,31 @@ def test_on_commit_tells_what_is_durable_and_pending_what_is_not(tmp_path: Path)
     journal.close()
 
 
+def test_a_slow_disk_cannot_make_the_memory_grow_without_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gateway.record.journal.QUEUE", 5)
+    gate = threading.Event()
+    seen: list[int] = []
+
+    def on_commit(seq: int) -> None:
+        seen.append(seq)
+        assert gate.wait(10)
+
+    journal = Journal(tmp_path / "j.db", on_commit=on_commit)
+    journal.append(part(1))
+    wait_for(lambda: seen == [1])
+    for i in range(2, 7):
+        journal.append(part(i))
+    for _ in range(3):
+        with pytest.raises(GatewayError, match="5 wait already: the disk is too slow"):
+            journal.append(part(7))
+    assert journal.pending()[0] == 5
+    assert journal.failed == ""
+    gate.set()
+    wait_for(lambda: journal.pending() == (0, 0.0))
+    assert journal.append(part(7)) == 7, "a refused record used no number"
+    journal.close()
+
+
 def test_a_record_without_a_json_form_uses_no_number(tmp_path: Path) -> None:
     journal = Journal(tmp_path / "j.db")
     bad = PartJudged(line="L", t_utc_ns=1, part_id=1, epoch=1, disposition="PASS", scores={"ok": float("nan")})
@@ -133,19 +158,21 @@ class _FullDisk(Journal):
         return self.room and super()._restore_reserve() if hasattr(self, "_thread") else super()._restore_reserve()
 
 
-def test_a_full_disk_is_named_refused_and_left_again(tmp_path: Path) -> None:
+def test_a_full_disk_is_named_and_loses_nothing_that_fits_into_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gateway.record.journal.QUEUE", 3)
     journal = _FullDisk(tmp_path / "j.db", reserve_bytes=4096)
     big = LineState(line="L", t_utc_ns=1, link="down", ready=False, offline_reason="JOURNAL", detail="x" * 9000)
     assert journal.append(big) == 1
     wait_for(lambda: journal.failed != "")
     assert "full" in journal.failed
-    with pytest.raises(GatewayError, match="free space"):
+    assert [journal.append(big), journal.append(big)] == [2, 3], "they wait for the disk"
+    with pytest.raises(GatewayError, match=r"3 wait already: .*free space"):
         journal.append(big)
     journal.room = True
     wait_for(lambda: journal.failed == "")
-    assert journal.append(big) == 2, "a refused record used no number"
+    assert journal.append(big) == 4, "a refused record used no number"
     journal.close()
-    assert [r.seq for r in JournalReader(tmp_path / "j.db").since(0)] == [1, 2]
+    assert [r.seq for r in JournalReader(tmp_path / "j.db").since(0)] == [1, 2, 3, 4]
     assert (tmp_path / "j.db.reserve").stat().st_size == 4096
 
 

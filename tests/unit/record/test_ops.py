@@ -94,7 +94,7 @@ seq = ops.cursor("L")[1]
 print("up", flush=True)
 while True:
     seq += 1
-    with ops.transaction(durable=seq % 50 == 0):
+    with ops.transaction():
         ops.set_cursor("L", "j", seq)
         ops.set_state("counters", {"total": seq})
     if seq % 100 == 0:
@@ -123,3 +123,18 @@ def test_kill_9_leaves_cursor_and_effects_agreed(tmp_path: Path) -> None:
     check = sqlite3.connect(tmp_path / "ops.db")
     assert check.execute("PRAGMA integrity_check").fetchone() == ("ok",)
     check.close()
+
+
+def test_a_transaction_that_the_disk_refuses_says_why_and_the_next_one_may_succeed(tmp_path: Path) -> None:
+    ops = OpsDatabase(tmp_path / "ops.db")
+    (pages,) = ops._db.execute("PRAGMA page_count").fetchone()
+    ops._db.execute(f"PRAGMA max_page_count = {pages}")
+    with pytest.raises(sqlite3.OperationalError, match="full"), ops.transaction():
+        ops.set_cursor("Line1", "j", 1)
+        ops.set_state("big", "x" * 20_000)
+    assert ops.cursor("Line1") == ("", 0), "nothing of it is kept"
+    ops._db.execute("PRAGMA max_page_count = 1000000")
+    with ops.transaction():
+        ops.set_cursor("Line1", "j", 1)
+    assert ops.cursor("Line1") == ("j", 1)
+    ops.close()

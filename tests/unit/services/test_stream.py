@@ -4,6 +4,10 @@ import asyncio
 from dataclasses import replace
 from pathlib import Path
 
+import pytest
+from structlog.testing import capture_logs
+
+import gateway.services.stream
 from gateway.core.events import LineState, PartOutcome, Record
 from gateway.record.journal import Journal
 from gateway.record.stream import RecordSender
@@ -76,6 +80,47 @@ async def test_what_has_no_number_is_passed_on_and_rubbish_is_not(tmp_path: Path
         assert await take(stream, 1) == [full]
         assert stream.cursor == 0
     sender.close()
+
+
+class Newer(Record):
+    """A record as a newer control may write it."""
+
+    kind = "newer"
+
+
+async def test_records_of_a_newer_control_are_passed_over_counted_and_the_cursor_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(gateway.services.stream, "QUIET_S", 1000)  # what it does not know is no reason to wait
+    journal = Journal(tmp_path / "j.db")
+    sender = RecordSender(tmp_path / "r.sock")
+    newer = Newer(line="L", t_utc_ns=1)
+    journal.append(outcome(1))
+    for _ in range(600):  # more than two batches of nothing that is known
+        journal.append(newer)
+    journal.append(outcome(602))
+    # Nothing would wake the stream for what becomes durable after its first look.
+    while journal.pending()[0]:  # noqa: ASYNC110
+        await asyncio.sleep(0.001)
+    with capture_logs() as log:
+        await _pass_over(journal, sender, newer, tmp_path)
+    journal.close()
+    sender.close()
+    assert [e["event"] for e in log] == ["a record is not known here and is passed over"], "said once, for more will come"
+
+
+async def _pass_over(journal: Journal, sender: RecordSender, newer: Record, tmp_path: Path) -> None:
+    async with RecordStream("L", tmp_path / "r.sock", tmp_path / "j.db", 0) as stream:
+        assert [r.seq for r in await take(stream, 2)] == [1, 602]
+        assert (stream.unknown, stream.missing, stream.cursor) == (600, 0, 602)
+        sender.send(replace(newer, seq=journal.append(newer)))  # nothing to be had: it waits for the next
+        waiting = asyncio.create_task(stream.batch())
+        done, _ = await asyncio.wait({waiting}, timeout=0.1)
+        assert not done
+        sender.send(replace(outcome(604), seq=journal.append(outcome(604))))
+        async with asyncio.timeout(10):
+            assert [r.seq for r in await waiting] == [604]
+        assert (stream.unknown, stream.cursor) == (601, 604)
 
 
 async def test_a_new_journal_at_the_path_is_read_from_its_start(tmp_path: Path) -> None:
