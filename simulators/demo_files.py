@@ -61,12 +61,12 @@ def write_map(line: DemoLine, folder: Path, port: int) -> Path:
     return path
 
 
-def write_gateway(folder: Path, lines: list[dict[str, Any]], opcua_port: int) -> Path:
+def write_gateway(folder: Path, lines: list[dict[str, Any]], opcua_port: int, pictures_mb: int = 200) -> Path:
     """Write gateway.yaml; return its path."""
     yaml = YAML()
     yaml.width = 120
     yaml.indent(mapping=2, sequence=4, offset=2)
-    document = {"data": "data", "opcua": {"port": opcua_port}, "pictures": {"max_mb": 200}, "lines": lines}
+    document = {"data": "data", "opcua": {"port": opcua_port}, "pictures": {"max_mb": pictures_mb}, "lines": lines}
     path = folder / "gateway.yaml"
     with path.open("w", encoding="utf-8") as stream:
         yaml.dump(document, stream)

@@ -129,6 +129,8 @@ def _build(config: FactoryConfig, loaded: LoadedMap, scenario: Scenario, ledger:
         gate_window=gate_window,
         params={setting.name: setting.nominal} if setting else None,
         retentive=scenario.retentive_part_ids,
+        confirm_within=scenario.belt.confirm_within,
+        most_without_token=scenario.rejects.most_without_token,
     )
     pictures: Renderer | PictureFolder
     if config.images is None:

@@ -8,6 +8,7 @@ gateway like a slow network and never like a PLC whose gate hung. It knows a pro
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import math
 import time
 from collections.abc import Coroutine
@@ -16,6 +17,7 @@ from typing import Any, Protocol
 
 from gateway.core.tags import TagMap
 from simulators.camera import CameraServer
+from simulators.dark_port import dark_port
 from simulators.ledger import Ledger
 from simulators.pictures import PictureFolder, Renderer
 from simulators.plant import PlcInputs
@@ -23,7 +25,7 @@ from simulators.plc import PlcLogic
 from simulators.plc_log import PlcLog
 from simulators.plc_memory import Cell
 from simulators.process import Process, Setting
-from simulators.scenario import BadPictures, Fault, Instant, Lasting, Scenario
+from simulators.scenario import BadPictures, Fault, Instant, Jam, Lasting, Scenario
 from simulators.station import Station
 from simulators.world import Happened, Moment, World
 
@@ -114,6 +116,8 @@ class SimulatedLine:
         self._gate_open = False
         self._halted = False
         self._latches: list[Moment] = []
+        self._fallen: list[int] = []
+        self._reset_at_ms = math.inf
         self._reopening = asyncio.Lock()
         self._tasks: set[asyncio.Task[None]] = set()
         self._failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -195,6 +199,8 @@ class SimulatedLine:
         clock = now_ms()
         self.counts.scan_late_ms = max(self.counts.scan_late_ms, clock - due)
         latches, self._latches = self._latches, []
+        fallen, self._fallen = self._fallen, []
+        rejects = self._scenario.rejects
         outputs = self._logic.scan(
             PlcInputs(
                 now_ms=due - self._start_ms,
@@ -205,14 +211,27 @@ class SimulatedLine:
                     "ToolWear": 100 * self._process.wear(self._world.made),
                 },
                 permit=self._scenario.process.permit,
+                bin_edges=tuple(fallen) if rejects.bin_sensor else None,
+                reset=due >= self._reset_at_ms,
+                stop_permit=rejects.stop_permit,
             )
         )
         self._gate_open = outputs.gate_open
+        self._drive_belt(due, stop=outputs.stop_line)
         if self._setting is not None:
             self._process.setpoint = outputs.params[self._setting.name]
         self._log.take(outputs.events, latches, clock, self._process.setpoint)
         if not self._halted and not self._world.fed_at_all and self._may_feed(due):
             self._world.feed(self._parts or math.inf)
+
+    def _drive_belt(self, due: float, *, stop: bool) -> None:
+        """Stop the belt and call the operator, who presses reset, and presses it again while that does not help."""
+        if stop and (not self._world.stands or due >= self._reset_at_ms):
+            self._world.stop()
+            self._reset_at_ms = due + self._scenario.rejects.reset_after_ms
+        elif self._world.stands and not stop:
+            self._world.go_on()
+            self._reset_at_ms = math.inf
 
     def _may_feed(self, due: float) -> bool:
         """Return what the infeed's interlock says: the gateway is ready, and the belt has moved on since the PLC's start."""
@@ -229,7 +248,11 @@ class SimulatedLine:
         for exposure in happened.exposures:
             self.station.expose(exposure)
         for arrival in happened.arrivals:
-            self._leave(arrival, happened.passed)
+            slipped = arrival.part.n in happened.slipped
+            self._leave(arrival, passed=happened.passed or slipped, slipped=slipped)
+        # What falls past the bin's sensor while the PLC is in STOP is lost with the rest of its inputs.
+        if self._logic.running:
+            self._fallen.extend(fall.encoder for fall in happened.fallen)
 
     def _pass_eye(self, edge: Moment) -> None:
         n, truth = edge.part.n, edge.part.truth
@@ -241,13 +264,13 @@ class SimulatedLine:
         if self._logic.running:
             self._latches.append(edge)
 
-    def _leave(self, arrival: Moment, passed: bool) -> None:
+    def _leave(self, arrival: Moment, *, passed: bool, slipped: bool) -> None:
         truth = arrival.part.truth
         self.counts.passed += passed
         self.counts.rejected += not passed
         self.counts.defective += truth.defective
         self.counts.escaped += passed and truth.defective
-        self._ledger.write("gate", arrival.t_ms, n=arrival.part.n, passed=passed)
+        self._ledger.write("gate", arrival.t_ms, n=arrival.part.n, passed=passed, **({"stuck": True} if slipped else {}))
         if self._world.idle:
             self.ended.set()
 
@@ -271,17 +294,21 @@ class SimulatedLine:
                 self._logic.stop()
                 asyncio.get_running_loop().call_later(fault.for_ms / 1e3, self._logic.run)
             case Lasting():
-                self._start_task(self._reopen(fault.for_ms))
+                self._start_task(self._reopen(fault.for_ms, dark=fault.kind == "link_dark"))
             case BadPictures():
                 self.station.spoil(fault)
+            case Jam():
+                self._world.jam(fault.at_part, fault.for_parts)
 
-    async def _reopen(self, for_ms: float) -> None:
+    async def _reopen(self, for_ms: float, *, dark: bool = False) -> None:
         """Abort every connection of the PLC's port, and open it again after a while."""
         async with self._reopening:
             await self._server.stop()
-            await asyncio.sleep(for_ms / 1e3)
             try:
+                with dark_port(self._host, self._port) if dark else contextlib.nullcontext():
+                    await asyncio.sleep(for_ms / 1e3)
                 await self._server.start(self._host, self._port)
+                self._ledger.write("link_back", now_ms())
             except (OSError, RuntimeError) as error:
                 raise OSError(f"port {self._port} cannot be opened again after a link fault: {error}") from error
 

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
+EventKind = Literal["assigned", "latched", "decided", "unconfirmed", "stopped", "released", "restarted", "owner", "adjusted"]
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlcInputs:
@@ -21,6 +23,12 @@ class PlcInputs:
     """Measured process values by tag name (tags of the up block with role ``process``)."""
     permit: bool = True
     """The operator's key switch that permits parameter adjustments."""
+    bin_edges: tuple[int, ...] | None = None
+    """Encoder values at which something fell past the reject bin's sensor since the last scan; None = no sensor is fitted."""
+    reset: bool = False
+    """The button that ends a line stop."""
+    stop_permit: bool = False
+    """The key switch that permits the gateway to ask for a line stop."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,11 +36,12 @@ class PlcEvent:
     """Something that the PLC's program did in a scan; for the scorer's ledger alone.
 
     ``assigned``: a latch became a part · ``latched``: a valid token was taken into the shift register ·
-    ``decided``: the gate was set for the part (``passed``) · ``restarted`` · ``owner``: the claim was granted or lost ·
-    ``adjusted``: a parameter request was answered.
+    ``decided``: the gate was set for the part (``passed``) · ``unconfirmed``: a part turned away never fell into the bin ·
+    ``stopped`` and ``released``: the line stop was latched or reset · ``restarted`` · ``owner``: the claim was granted or
+    lost · ``adjusted``: a parameter request was answered.
     """
 
-    kind: Literal["assigned", "latched", "decided", "restarted", "owner", "adjusted"]
+    kind: EventKind
     now_ms: float
     part_id: int = 0
     encoder: int = 0
@@ -53,4 +62,6 @@ class PlcOutputs:
     """The gate stands in its reject position by itself; only while this is true a part that arrives passes."""
     params: Mapping[str, float] = field(default_factory=dict)
     """Set-points of the adjustable parameters, by tag name, in engineering units."""
+    stop_line: bool = False
+    """The belt must stand; latched until the reset input."""
     events: tuple[PlcEvent, ...] = ()

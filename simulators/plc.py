@@ -6,31 +6,29 @@ memory to clients must not let a request run during a scan.
 
 Fail-safe rules that stand here and nowhere else: the gate is closed unless a part with a latched PASS is in front of it and
 no part without one is; a token is latched only under the granted epoch of an owner whose heart beats, for a part that is
-being tracked; after a start nothing passes until the belt has moved on by the distance from the camera to the gate.
+being tracked; after a start nothing passes until the belt has moved on by the distance from the camera to the gate, and
+nothing passes while the line is stopped.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Literal, Protocol
+from typing import Protocol
 
 from gateway.core.tags import TagMap
-from simulators.plant import PlcEvent, PlcInputs, PlcOutputs
+from simulators.plant import EventKind, PlcEvent, PlcInputs, PlcOutputs
 from simulators.plc_adjust import AdjustService
 from simulators.plc_memory import Analog, BlockMemory
 from simulators.plc_owner import Ownership
+from simulators.plc_reject import RejectStation
 from simulators.plc_tracking import Decision, ShiftRegister, counts_between
 
 TRIGGER_ENABLE = 0x0001
 ADJUST_PERMIT = 0x0100
+STOP_REQUEST_PERMIT = 0x0800
 SENTINEL_REAL = 123.456
 SENTINEL_DWORD = 0x12345678
 HEARTBEAT_MS = 100
-PASSED = 1
-REJECTED = 2
-
-
-EventKind = Literal["assigned", "latched", "decided", "restarted", "owner", "adjusted"]
 
 
 class InterfaceMap(Protocol):
@@ -59,6 +57,8 @@ class PlcLogic:
         params: Mapping[str, float] | None = None,
         retentive: bool = False,
         last_part_id: int = 0,
+        confirm_within: int = 0,
+        most_without_token: int = 0,
     ) -> None:
         """Power up; the first scan is a first scan.
 
@@ -67,7 +67,9 @@ class PlcLogic:
         and, with them, must stay below half the part spacing: overlapping windows close the gate to good parts, and a belt that
         moves a part spacing in one scan takes the next part through a gate that nobody could close. ``params``: set-points at
         power-up by tag name (default: the middle of the tag's range). ``retentive``: PartId goes on counting after a
-        restart; otherwise it begins again after ``last_part_id``.
+        restart; otherwise it begins again after ``last_part_id``. ``confirm_within``: counts behind the gate within which a
+        part turned away falls past the bin sensor, where one is fitted; less than the least part spacing, or a part's fall
+        would stand for its neighbour's. ``most_without_token``: so many parts in a row without a token stop the line; 0: never.
         """
         if not 0 < gate_window <= camera_to_gate:
             raise ValueError(f"gate_window {gate_window} must be in 1 … camera_to_gate {camera_to_gate}")
@@ -87,6 +89,13 @@ class PlcLogic:
         self._part_id = last_part_id
         self._tracking = ShiftRegister(self._down, camera_to_gate=camera_to_gate, gate_window=gate_window)
         self._owner = Ownership(self._up, self._down)
+        self._station = RejectStation(
+            self._up,
+            self._down,
+            camera_to_gate=camera_to_gate,
+            confirm_within=confirm_within,
+            most_without_token=most_without_token,
+        )
         self._adjust = AdjustService(tag_map, self._up, self._down, params or {})
         self._process = {
             tag.name: Analog(self._up.cell(tag.name), tag.scale)
@@ -94,7 +103,6 @@ class PlcLogic:
             if tag.role != "param" and tag.count == 0 and not tag.fields
         }
         self._triggers = self._up.ring("ring.trigger")
-        self._outcomes = self._up.ring("ring.outcome")
         self._head = self._up.role("part.id")
         self._head_encoder = self._up.role("part.encoder")
         self._control = self._up.role("control")
@@ -105,8 +113,14 @@ class PlcLogic:
         self._started_at = 0
         self._rejecting = True
         self._gate_open = False
+        self._stopped = False
         self._events: list[PlcEvent] = []
         self._load_start_values()
+
+    @property
+    def part_id(self) -> int:
+        """Return the PartId given last."""
+        return self._part_id
 
     def stop(self) -> None:
         """Put the CPU in STOP: no scan runs, outputs fall to their safe state, the memory stays readable, the belt coasts."""
@@ -118,11 +132,18 @@ class PlcLogic:
         if not self.running:
             self.restart()
 
-    def restart(self) -> None:
-        """Restart the CPU (power loss, new program): memory takes its start values, the next scan is a first scan."""
+    def restart(self, *, last_part_id: int | None = None, checksum: int | None = None) -> None:
+        """Restart the CPU (power loss, new program): memory takes its start values, the next scan is a first scan.
+
+        ``last_part_id`` is what a counter kept elsewhere goes on from; ``checksum`` comes with another program.
+        """
         self.running = True
         self._first_scan = True
         self._gate_open = False
+        if last_part_id is not None:
+            self._power_up_part_id = last_part_id
+        if checksum is not None:
+            self._checksum = checksum
         self._load_start_values()
 
     def scan(self, inputs: PlcInputs) -> PlcOutputs:
@@ -131,7 +152,7 @@ class PlcLogic:
         In STOP nothing is executed; edges of the photo-eye are lost, as on the machine.
         """
         if not self.running:
-            return PlcOutputs(gate_open=False, params=self._adjust.values())
+            return PlcOutputs(gate_open=False, params=self._adjust.values(), stop_line=bool(self._station.stop))
         self._events = []
         if self._first_scan:
             self._start(inputs)
@@ -146,6 +167,11 @@ class PlcLogic:
         if self._owner.alive:
             for part in self._tracking.latch_tokens(self._owner.epoch):
                 self._event("latched", inputs, part.part_id, part.encoder, verdict=part.verdict)
+        self._station.reset(inputs.reset)
+        if self._stopped and not self._station.stop:
+            self._event("released", inputs)
+            self._stopped = False
+        self._station.heed_request(permitted=inputs.stop_permit and self._owner.alive)
         self._move_gate(inputs)
         for name, value in inputs.process.items():
             if name in self._process:
@@ -153,14 +179,21 @@ class PlcLogic:
         answer = self._adjust.scan(permit=inputs.permit)
         if answer:
             self._event("adjusted", inputs, detail=answer)
-        self._control.set(TRIGGER_ENABLE | (ADJUST_PERMIT if inputs.permit else 0))
-        return PlcOutputs(gate_open=self._gate_open, params=self._adjust.values(), events=tuple(self._events))
+        permits = (ADJUST_PERMIT if inputs.permit else 0) | (STOP_REQUEST_PERMIT if inputs.stop_permit else 0)
+        self._control.set(TRIGGER_ENABLE | permits)
+        return PlcOutputs(
+            gate_open=self._gate_open,
+            params=self._adjust.values(),
+            stop_line=bool(self._station.stop),
+            events=tuple(self._events),
+        )
 
     def _load_start_values(self) -> None:
         """Forget every part and the owner; show layout and byte order, so that no client ever reads a block without them."""
         self._up.clear()
         self._down.clear()
         self._tracking.clear()
+        self._station.clear()
         self._owner.reset()
         self._adjust.reset()
         if not self._retentive:
@@ -202,16 +235,19 @@ class PlcLogic:
         if self._rejecting and counts_between(self._started_at, inputs.encoder) >= self._camera_to_gate:
             self._rejecting = False
         for part in self._tracking.arrived(inputs.encoder):
-            slot = self._outcomes[part.part_id % len(self._outcomes)]
-            slot["Outcome"].set(PASSED if self._gate_open else REJECTED)
-            slot["PartId"].set(part.part_id)
+            self._station.leave(part, passed=self._gate_open, sensor=inputs.bin_edges is not None)
             part.opens = part.opens and self._gate_open  # never open the gate behind a part that it has turned away
             detail = "" if not self._rejecting else "belt not yet cleared after start"
             self._event(
                 "decided", inputs, part.part_id, part.encoder, verdict=part.verdict, passed=self._gate_open, detail=detail
             )
+        for part in self._station.confirm(inputs.bin_edges or (), inputs.encoder):
+            self._event("unconfirmed", inputs, part.part_id, part.encoder, verdict=part.verdict)
+        if self._station.stop and not self._stopped:
+            self._event("stopped", inputs, detail=self._station.stop)
+            self._stopped = True
         decision = self._tracking.at_gate(inputs.encoder)
-        self._gate_open = decision is Decision.OPEN and not self._rejecting
+        self._gate_open = decision is Decision.OPEN and not self._rejecting and not self._stopped
 
     def _event(
         self,

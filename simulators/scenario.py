@@ -59,6 +59,16 @@ class Belt(_Strict):
         return self.camera_offset + round(self.gate_spacings * self.spacing)
 
     @property
+    def gate_to_bin(self) -> int:
+        """Return how far the belt moves while a part that the gate turned away falls to the bin's sensor."""
+        return self.least_spacing // 8
+
+    @property
+    def confirm_within(self) -> int:
+        """Return the counts behind the gate within which the PLC waits for that fall; far less than a part spacing."""
+        return self.least_spacing // 2
+
+    @property
     def bind_window(self) -> int:
         """Return a binding window (± counts) that suits this belt: less than half the least spacing."""
         return round(0.4 * self.least_spacing)
@@ -118,6 +128,19 @@ class ProcessSpec(_Strict):
         return self
 
 
+class Rejects(_Strict):
+    """What watches over the gate, and who comes when the line stands."""
+
+    bin_sensor: bool = False
+    """A sensor in the reject bin proves each reject; without one the PLC believes its gate."""
+    most_without_token: int = Field(default=0, ge=0)
+    """So many parts in a row without a token stop the line; 0 = never."""
+    stop_permit: bool = False
+    """The PLC heeds the gateway's StopRequest."""
+    reset_after_ms: float = Field(default=2000, gt=0, le=600_000)
+    """How long after a line stop the operator presses reset."""
+
+
 class ImagingRamp(_Strict):
     """From ``at_part`` on, the quantities named here go linearly to these values."""
 
@@ -138,10 +161,10 @@ class Instant(_Strict):
 
 
 class Lasting(_Strict):
-    """A fault that lasts a while: the CPU in STOP, the PLC's port closed."""
+    """A fault that lasts a while: the CPU in STOP, the PLC's port closed, or answering nobody (``link_dark``)."""
 
     at_part: int = Field(ge=1)
-    kind: Literal["plc_stop", "link_down"]
+    kind: Literal["plc_stop", "link_down", "link_dark"]
     for_ms: float = Field(gt=0, le=600_000)
 
 
@@ -153,7 +176,15 @@ class BadPictures(_Strict):
     for_parts: int = Field(gt=0)
 
 
-Fault = Annotated[Instant | Lasting | BadPictures, Field(discriminator="kind")]
+class Jam(_Strict):
+    """The ejector is stuck: the gate stays open for the parts from ``at_part`` on, although it is driven closed."""
+
+    at_part: int = Field(ge=1)
+    kind: Literal["ejector_stuck"]
+    for_parts: int = Field(gt=0)
+
+
+Fault = Annotated[Instant | Lasting | BadPictures | Jam, Field(discriminator="kind")]
 
 
 class Scenario(_Strict):
@@ -164,6 +195,7 @@ class Scenario(_Strict):
     """What it shows, in a sentence."""
     belt: Belt = Field(default_factory=Belt)
     process: ProcessSpec = Field(default_factory=ProcessSpec)
+    rejects: Rejects = Field(default_factory=Rejects)
     imaging: list[ImagingRamp] = Field(default_factory=list)
     faults: list[Fault] = Field(default_factory=list)
     scan_ms: float = Field(default=10, ge=1, le=200)

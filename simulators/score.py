@@ -34,6 +34,8 @@ class _Part:
     """The verdict that the PLC latched for it, and in which of the PLC's lives."""
     token: str = ""
     """The verdict that the PLC held as the part reached the gate; a restart of the PLC forgets it."""
+    slipped: bool = False
+    """It passed a gate that the PLC drove closed, for the ejector was stuck: the machine's escape, whatever its verdict."""
     decided: bool = False
     """The PLC reported what it did with the part; one in STOP turns everything away and reports nothing."""
     dispositions: list[dict[str, Any]] = field(default_factory=list)
@@ -91,7 +93,7 @@ class _Truth:
                 part.decided = True
                 self.pass_turned_away += event["verdict"] == "PASS" and not event["passed"]
             case "gate", _Part():
-                part.passed = event["passed"]
+                part.passed, part.slipped = event["passed"], event.get("stuck", False)
                 verdict, life = part.latched
                 part.token = verdict if life == self._life else ""
             case "restarted", _:
@@ -114,6 +116,17 @@ class _Truth:
         seen_ms = record["t_trigger_mono_ns"] / 1e6
         return next((e["n"] for e in reversed(candidates) if e["t_ms"] <= seen_ms), None)
 
+    def denies(self, record: dict[str, Any]) -> bool:
+        """Return whether the record of an outcome says another thing than what the part did at the gate."""
+        told = {"PASSED": True, "REJECTED": False}.get(record["outcome"])
+        n = self.find(record) if told is not None and record.get("epoch") in self._lives else None
+        return n is not None and not self.parts[n].slipped and self.parts[n].passed not in (None, told)
+
+    def doubled(self, part: _Part) -> bool:
+        """Return whether one PartId of this part got two dispositions; a photo-eye that bounces gives a part two PartIds."""
+        given = [(r["part_id"], self._lives.get(r["epoch"], 0)) for r in part.dispositions]
+        return len(set(given)) < len(given)
+
 
 def score_line(protocol: str, events: Iterable[Event], records: Iterable[dict[str, Any]]) -> dict[str, Any]:
     """Return the score of one line.
@@ -121,14 +134,18 @@ def score_line(protocol: str, events: Iterable[Event], records: Iterable[dict[st
     ``parts`` are those that reached the gate. Inspected is a part whose PASS or FAIL token decided about it at the gate;
     ``not_inspected`` counts the other rejected ones, ``good_lost`` the good ones of these. ``escapes`` are defective parts
     that passed, ``escapes_by_fault`` those of them that passed mis-tracked, without a PASS token, or without exactly one record
-    of that PASS. ``mis_tracked`` are parts judged by a frame that shows another part or none. ``accuracy`` compares verdict
-    and truth of the inspected parts.
+    of that PASS; ``escapes_by_machine`` those that the PLC turned away in vain, for the ejector was stuck: they are in no other
+    figure of faults. ``mis_tracked`` are parts judged by a frame that shows another part or none. ``wrong_outcomes`` are
+    recorded outcomes that are not what the part did at the gate, but for a stuck ejector's. ``accuracy`` compares verdict and
+    truth of the inspected parts.
     """
     truth = _Truth(events)
     latencies: list[float] = []
     fates: Counter[str] = Counter()
-    orphans = 0
+    orphans = wrong_outcomes = 0
     for record in records:
+        if record["kind"] == "outcome":
+            wrong_outcomes += truth.denies(record)
         if record["kind"] != "part":
             continue
         fates[record["token"]] += 1
@@ -154,8 +171,9 @@ def score_line(protocol: str, events: Iterable[Event], records: Iterable[dict[st
     silent = [e for e in at_gate if not truth.parts[e["n"]].dispositions]
     score["without_disposition"] = len(silent)
     score["without_disposition_unowned"] = sum(not e["owned"] for e in silent)
-    score["double_disposition"] = sum(len(p.dispositions) > 1 for p in truth.parts.values())
+    score["double_disposition"] = sum(truth.doubled(p) for p in truth.parts.values())
     score["contradicted"] = sum(p.contradicted for p in truth.parts.values())
+    score["wrong_outcomes"] = wrong_outcomes
     score["orphan_records"] = orphans
     score["faults"] = dict(sorted(truth.faults.items()))
     return score
@@ -178,7 +196,8 @@ def _gate(everyone: Sequence[_Part]) -> dict[str, Any]:
         "rejected": len(rejected),
         "defective": sum(p.defective for p in parts),
         "escapes": len(escapes),
-        "escapes_by_fault": sum(not p.judged_to_pass for p in escapes),
+        "escapes_by_fault": sum(not p.judged_to_pass and not p.slipped for p in escapes),
+        "escapes_by_machine": sum(p.slipped for p in escapes),
         "false_rejects": sum(p.inspected and not p.defective for p in rejected),
         "mis_tracked": sum(p.mis_tracked for p in everyone),
         "not_inspected": len(lost),
@@ -187,8 +206,8 @@ def _gate(everyone: Sequence[_Part]) -> dict[str, Any]:
         "fed": sum(p.t_eye_ms > 0 for p in everyone),
         "inspected": len(inspected),
         "label_accuracy": round(sum(p.dispositions[-1]["label"] == p.truth for p in named) / len(named), 6) if named else None,
-        "passed_without_token": sum(p.token != "PASS" for p in passed),  # noqa: S105
-        "passed_without_record": sum(not p.dispositions for p in passed),
+        "passed_without_token": sum(p.token != "PASS" and not p.slipped for p in passed),  # noqa: S105
+        "passed_without_record": sum(not p.dispositions and not p.slipped for p in passed),
         "not_inspected_after_5s": sum(p.t_eye_ms > begin_ms + _SETTLING_MS for p in lost),
         "parts_after_5s": sum(p.t_eye_ms > begin_ms + _SETTLING_MS for p in parts),
     }

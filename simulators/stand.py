@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -39,6 +39,8 @@ class StandOptions:
     model: Path | None = None
     """Model package; the shipped one when None."""
     opcua_port: int = 0
+    pictures_mb: int = 200
+    """What the gateway may keep of pictures."""
 
 
 class Stand:
@@ -61,12 +63,8 @@ class Stand:
         """
         await asyncio.gather(*(self._start_factory(line) for line in self.options.lines))
         ready = {line.name: self.factories[line.name].said[":ready"] for line in self.options.lines}
-        sections = [self._section(line, ready[line.name]) for line in self.options.lines]
-        config = write_gateway(self.options.folder, sections, self.options.opcua_port)
-        await self.gateway.start(gateway_command(config), self.log)
-        for line in self.options.lines:
-            await self.gateway.expect(f"control:{line.name}:ready")
-        services = await self.gateway.expect("services:ready")
+        ports = {name: said["plc_port"] for name, said in ready.items()}
+        config, services = await self._start_gateway(self.gateway, self.options.folder, ports, self.options.opcua_port)
         return {
             "event": "started",
             "folder": str(self.options.folder),
@@ -86,6 +84,18 @@ class Stand:
             "scenario": self.options.scenario,
             "seed": self.options.seed,
         }
+
+    async def start_standby(self, plc_ports: Mapping[str, int]) -> tuple[Program, dict[str, Any]]:
+        """Start a second gateway on the same lines, with data of its own in the folder ``standby``; the caller stops it.
+
+        It reaches the PLC of each line at ``plc_ports``, where something may stand in between. Returns the program and what
+        its services said.
+        """
+        folder = self.options.folder / "standby"
+        folder.mkdir()
+        standby = Program("standby gateway")
+        _, services = await self._start_gateway(standby, folder, plc_ports, 0)
+        return standby, services
 
     def done(self) -> bool:
         """Return whether every part of every line has left its gate."""
@@ -159,11 +169,23 @@ class Stand:
         await program.start(command, self.options.folder / f"{line.name}.factory.log", json.dumps(self.factory_config(line)))
         await program.expect(":ready")
 
-    def _section(self, line: DemoLine, ready: dict[str, Any]) -> dict[str, Any]:
+    async def _start_gateway(
+        self, program: Program, folder: Path, plc_ports: Mapping[str, int], opcua_port: int
+    ) -> tuple[Path, dict[str, Any]]:
+        """Start a gateway whose files lie in ``folder``; return its configuration and what its services said."""
+        sections = [self._section(line, folder, plc_ports[line.name]) for line in self.options.lines]
+        config = write_gateway(folder, sections, opcua_port, self.options.pictures_mb)
+        await program.start(gateway_command(config), folder / self.log.name)
+        for line in self.options.lines:
+            await program.expect(f"control:{line.name}:ready")
+        return config, await program.expect("services:ready")
+
+    def _section(self, line: DemoLine, folder: Path, plc_port: int) -> dict[str, Any]:
+        ready = self.factories[line.name].said[":ready"]
         geometry = ready["geometry"]
         section: dict[str, Any] = {
             "name": line.name,
-            "plc": write_map(line, self.options.folder, ready["plc_port"]).name,
+            "plc": write_map(line, folder, plc_port).name,
             "model": str(self.model),
             "cameras": [
                 {

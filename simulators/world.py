@@ -1,4 +1,4 @@
-"""The physics of one line: a belt with an encoder, a press, a photo-eye, a camera and a gate, and the parts on their way.
+"""The physics of one line: belt and encoder, press, photo-eye, camera, gate and reject bin, and the parts on their way.
 
 Pure and seeded: time and the gate's state come in, what happened comes out. It keeps the truth about every part and knows
 no PLC program, no protocol and no picture.
@@ -57,9 +57,13 @@ class Happened:
     exposures: tuple[Moment, ...]
     """Parts that were exposed."""
     arrivals: tuple[Moment, ...]
-    """Parts that reached the gate; ``passed`` says what became of them."""
+    """Parts that reached the gate; ``passed`` and ``slipped`` say what became of them."""
     passed: bool
-    """How the gate stood: whatever arrived has passed or was turned away."""
+    """How the gate was driven: whatever arrived has passed or was turned away, but for those in ``slipped``."""
+    slipped: frozenset[int] = frozenset()
+    """Numbers of the parts that passed although the gate was driven closed: its ejector was stuck."""
+    fallen: tuple[Moment, ...] = ()
+    """Parts that fell past the sensor of the reject bin."""
 
 
 class World:
@@ -79,6 +83,9 @@ class World:
         self._to_eye: deque[Part] = deque()
         self._to_camera: deque[Part] = deque()
         self._to_gate: deque[Part] = deque()
+        self._to_bin: deque[Part] = deque()
+        self._stuck_for: set[int] = set()
+        self._stands_since_ms: float | None = None
         self.made = 0
         """Parts made so far."""
 
@@ -99,7 +106,8 @@ class World:
 
     def travel(self, t_ms: float) -> float:
         """Return how far the belt has moved since the start, in counts."""
-        return (t_ms - self._start_ms) * self._counts_per_ms
+        moved_until = t_ms if self._stands_since_ms is None else self._stands_since_ms
+        return (moved_until - self._start_ms) * self._counts_per_ms
 
     def encoder(self, t_ms: float) -> int:
         """Return the encoder's 32-bit counter."""
@@ -115,13 +123,35 @@ class World:
         """Let the press make no more parts; those made go on."""
         self._to_feed = 0
 
+    @property
+    def stands(self) -> bool:
+        """Return whether the belt was stopped."""
+        return self._stands_since_ms is not None
+
+    def stop(self) -> None:
+        """Stop the belt at the time reached; no part moves before :meth:`go_on`."""
+        if self._stands_since_ms is None:
+            self._stands_since_ms = self._now_ms
+
+    def go_on(self) -> None:
+        """Let the belt run on from the time reached."""
+        if self._stands_since_ms is not None:
+            self._start_ms += self._now_ms - self._stands_since_ms
+            self._stands_since_ms = None
+
+    def jam(self, first: int, count: int) -> None:
+        """Let the ejector be stuck with the gate open for ``count`` physical parts from number ``first``."""
+        self._stuck_for.update(range(first, first + count))
+
     def next_exposure_ms(self) -> float:
-        """Return when the next part will be exposed; infinity when none is on its way yet."""
+        """Return when the next part will be exposed; infinity when none is on its way yet, or the belt stands."""
         upcoming = self._to_camera or self._to_eye
-        return self._when(upcoming[0].at + self._belt.camera_offset) + _AFTER_MS if upcoming else math.inf
+        if not upcoming or self.stands:
+            return math.inf
+        return self._when(upcoming[0].at + self._belt.camera_offset) + _AFTER_MS
 
     def advance(self, to_ms: float, *, gate_open: bool) -> Happened:
-        """Let time pass to ``to_ms``, which never goes back; the gate stood as given all the while."""
+        """Let time pass to ``to_ms``, which never goes back; the gate was driven as given all the while."""
         self._now_ms = max(self._now_ms, to_ms)
         travel = self.travel(self._now_ms)
         made = self._make(travel)
@@ -130,7 +160,19 @@ class World:
         self._to_gate.extend(m.part for m in edges)
         exposures = self._reached(self._to_camera, self._belt.camera_offset, travel)
         arrivals = self._reached(self._to_gate, self._belt.eye_to_gate, travel)
-        return Happened(made=tuple(made), edges=edges, exposures=exposures, arrivals=arrivals, passed=gate_open)
+        slipped: frozenset[int] = frozenset()
+        if not gate_open:
+            slipped = frozenset(m.part.n for m in arrivals if m.part.n in self._stuck_for)
+            self._to_bin.extend(m.part for m in arrivals if m.part.n not in slipped)
+        return Happened(
+            made=tuple(made),
+            edges=edges,
+            exposures=exposures,
+            arrivals=arrivals,
+            passed=gate_open,
+            slipped=slipped,
+            fallen=self._reached(self._to_bin, self._belt.eye_to_gate + self._belt.gate_to_bin, travel),
+        )
 
     def _make(self, travel: float) -> list[Part]:
         made = []

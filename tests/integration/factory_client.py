@@ -133,7 +133,7 @@ async def camera_client(port: int) -> AsyncIterator[Camera]:
 
 
 class Passer:
-    """A link's listener that passes every part it sees, at once and blindly."""
+    """A link's listener that passes every part it sees, at once and blindly, but for those that it is told to fail."""
 
     def __init__(self) -> None:
         self.link: Link | None = None
@@ -141,6 +141,8 @@ class Passer:
         self.ready = True
         self.head: int | None = None
         self.up: UpImage | None = None
+        self.fails: frozenset[int] = frozenset()
+        self.outcomes: dict[int, int] = {}
 
     def on_state(self, state: str, detail: str) -> None:
         pass
@@ -153,10 +155,12 @@ class Passer:
 
     def on_up(self, up: UpImage) -> None:
         self.up = up
+        self.outcomes.update(up.outcomes)
         while self.head is not None and self.head != up.part_id:
             self.head += 1
             assert self.link is not None
-            self.ring.put(self.head, Disposition.PASS, self.link.epoch)
+            verdict = Disposition.FAIL if self.head in self.fails else Disposition.PASS
+            self.ring.put(self.head, verdict, self.link.epoch)
             self.link.tokens_changed()
 
     def tokens(self) -> Sequence[tuple[int, int, int]]:
@@ -164,6 +168,9 @@ class Passer:
 
     def on_tokens_acked(self, part_ids: frozenset[int], t_mono_ns: int) -> None:
         pass
+
+    def alive(self) -> bool:
+        return True
 
     def status(self) -> Mapping[str, Scalar]:
         return {"status1": 1 if self.ready else 0}

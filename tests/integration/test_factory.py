@@ -52,7 +52,8 @@ async def test_a_run_from_the_first_part_to_the_last(protocol: str, tmp_path: Pa
     assert running.of("done")[0]["passed"] == 30, "every part had a PASS token"
     assert [e["n"] for e in running.ledger("part")] == list(range(1, 31))
     assert [(e["n"], e["passed"]) for e in running.ledger("gate")] == [(n, True) for n in range(1, 31)]
-    assert [e["n"] for e in running.ledger("latched")] == list(range(1, 31))
+    # In one scan by slot, not by part: on a busy computer tokens of several parts come together.
+    assert sorted(e["n"] for e in running.ledger("latched")) == list(range(1, 31))
     assert [e["part_id"] for e in running.ledger("assigned")] == list(range(1, 31))
     eye = {e["n"]: e["encoder"] for e in running.ledger("part")}
     shown = {e["frame_counter"]: e["n"] for e in running.ledger("frame")}
@@ -129,13 +130,15 @@ async def test_restarts_and_cuts_of_the_plc(protocol: str, tmp_path: Path) -> No
   - {at_part: 50, kind: link_cut}
   - {at_part: 60, kind: link_down, for_ms: 300}
   - {at_part: 80, kind: plc_stop, for_ms: 400}
+  - {at_part: 100, kind: link_dark, for_ms: 200}
 """
     settings: dict[str, Any] = {"parts": 160, "parts_per_s": 30.0, "scenario": scenario(tmp_path, faults)}
     async with factory(tmp_path, protocol=protocol, **settings) as running:
         async with passing_gateway(running):
             await through(running)
         assert await running.end() == 0, running.errors.decode()
-    assert [e["fault"] for e in running.ledger("fault")] == ["plc_restart", "link_cut", "link_down", "plc_stop"]
+    assert [e["fault"] for e in running.ledger("fault")] == ["plc_restart", "link_cut", "link_down", "plc_stop", "link_dark"]
+    assert len(running.ledger("link_back")) == 3, "after the cut and both times that the port was away"
     assert [e["life"] for e in running.ledger("restarted")] == [1, 2, 3]
     lives = {life: [e for e in running.ledger("assigned") if e["life"] == life] for life in (1, 2, 3)}
     assert all(life[0]["part_id"] == 1 for life in lives.values()), "the program counts anew"
@@ -221,6 +224,63 @@ async def test_what_goes_wrong_with_the_camera_is_in_the_ledger(tmp_path: Path) 
     assert score["mis_tracked"] == 8, "frozen, black and off by one, had the gateway believed the camera"
     assert score["escapes"] == score["defective"] > score["escapes_by_fault"] > 0
     assert len(frames) >= 33, "a cut costs a frame or two"
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+async def test_a_reject_that_is_not_executed_stops_the_line_until_it_is_reset(protocol: str, tmp_path: Path) -> None:
+    """The ejector is stuck for parts 10 to 14, of which 12 and 13 are to be rejected; 20 falls as it should."""
+    text = """process: {base: 1.0, cap: 1.0}
+rejects: {bin_sensor: true, reset_after_ms: 300}
+faults:
+  - {at_part: 10, kind: ejector_stuck, for_parts: 5}
+"""
+    async with factory(tmp_path, protocol=protocol, parts=26, parts_per_s=20.0, scenario=scenario(tmp_path, text)) as running:
+        async with passing_gateway(running) as gateway:
+            gateway.fails = frozenset({12, 13, 20})
+            await through(running)
+        assert await running.end() == 0, running.errors.decode()
+    assert {n: o for n, o in gateway.outcomes.items() if o != 1} == {0: 0, 12: 3, 13: 3, 20: 2}, "as read over the protocol"
+    arrivals = {e["n"]: e for e in running.ledger("gate")}
+    assert [n for n, e in arrivals.items() if e.get("stuck")] == [12, 13]
+    assert [n for n, e in arrivals.items() if not e["passed"]] == [20]
+    stops = [e["t_ms"] for e in running.ledger("stopped")]
+    assert [e["detail"] for e in running.ledger("stopped")] == [f"reject of part {n} not confirmed" for n in (12, 13)]
+    assert [e["part_id"] for e in running.ledger("unconfirmed")] == [12, 13]
+    resets = [e["t_ms"] for e in running.ledger("released")]
+    assert len(resets) == 2
+    for stop, reset in zip(stops, resets, strict=True):
+        assert not [n for n, e in arrivals.items() if stop + 1 < e["t_ms"] < reset - 1], "the belt stood"
+    score = score_line(protocol, running.ledger(), [])
+    assert (score["escapes_by_machine"], score["passed_without_token"], score["pass_turned_away"]) == (2, 0, 0)
+    assert score["faults"] == {"ejector_stuck": 1}
+
+
+async def test_without_a_sensor_a_stuck_ejector_is_not_noticed_but_in_the_ledger(tmp_path: Path) -> None:
+    text = "process: {base: 1.0, cap: 1.0}\nfaults: [{at_part: 5, kind: ejector_stuck, for_parts: 3}]\n"
+    async with factory(tmp_path, parts=12, parts_per_s=20.0, scenario=scenario(tmp_path, text)) as running:
+        async with passing_gateway(running) as gateway:
+            gateway.fails = frozenset({6, 9})
+            await through(running)
+        assert await running.end() == 0
+    assert (gateway.outcomes[6], gateway.outcomes[9]) == (2, 2), "the gate is believed"
+    assert running.ledger("stopped") == []
+    assert score_line("s7", running.ledger(), [])["escapes_by_machine"] == 1
+
+
+async def test_a_gateway_that_dies_has_its_parts_rejected_first_and_the_line_stopped_then(tmp_path: Path) -> None:
+    text = "rejects: {most_without_token: 6, reset_after_ms: 60000}\n"
+    async with factory(tmp_path, parts=0, parts_per_s=25.0, scenario=scenario(tmp_path, text)) as running:
+        async with passing_gateway(running):
+            await until(lambda: running.of("progress") and running.of("progress")[-1]["passed"] > 10, "under way", 10)
+        await until(lambda: running.ledger("stopped"), "stopped", 10)
+        await asyncio.sleep(0.3)  # several part spacings
+        assert await running.end() == 0
+    assert [e["detail"] for e in running.ledger("stopped")] == ["6 parts in a row without a token"]
+    decided = [e for e in running.ledger("decided") if not e["verdict"]]
+    assert len(decided) == 6
+    assert not any(e["passed"] for e in decided)
+    stopped = running.ledger("stopped")[0]["t_ms"]
+    assert not [e for e in running.ledger("gate") if e["t_ms"] > stopped + 1], "the belt stood"
 
 
 async def test_an_adjustment_reaches_the_process(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
 from gateway.core.tags import Block, Field, ModbusAddress, S7Address, Scale, Tag, TagMap, WordOrder
 from simulators.plant import PlcEvent, PlcInputs, PlcOutputs
@@ -72,6 +73,7 @@ def handshake_map(order: WordOrder = "ABCD", *, modbus: bool = False) -> TagMap:
         direction="gw->plc",
         size=148,
         tags=(
+            _tag("Status2", "Word", 2, 2, "status2"),
             _tag("GatewayHeartbeat", "UInt", 4, 2, "gateway.heartbeat"),
             _tag("OwnerEpoch", "DWord", 12, 4, "owner.epoch"),
             _ring("Tokens", "ring.token", 64, [("PartId", "UDInt", 0), ("Verdict", "Word", 4), ("Check", "Word", 6)]),
@@ -110,11 +112,14 @@ class Rig:
         move: int = 0,
         process: dict[str, float] | None = None,
         permit: bool = True,
+        **signals: Any,
     ) -> PlcOutputs:
         self.now_ms += self.scan_ms
         self.encoder = (self.encoder + move) & 0xFFFFFFFF
         outputs = self.plc.scan(
-            PlcInputs(now_ms=self.now_ms, encoder=self.encoder, latches=latches, process=process or {}, permit=permit)
+            PlcInputs(
+                now_ms=self.now_ms, encoder=self.encoder, latches=latches, process=process or {}, permit=permit, **signals
+            )
         )
         self.events += outputs.events
         return outputs

@@ -18,6 +18,7 @@ def write(tmp_path: Path, text: str) -> str:
 
 def test_the_shipped_scenarios_are_there_and_load() -> None:
     wanted = {"steady", "process_drift", "long_belt", "light_fade", "plc_restart", "link_cut", "camera_loss", "faults_mix"}
+    wanted |= {"ejector_stuck"}
     assert wanted <= set(scenario_names())
     for name in scenario_names():
         assert load_scenario(name).about
@@ -33,6 +34,7 @@ def test_what_the_scenarios_promise() -> None:
         "plc_stop",
         "link_cut",
         "link_down",
+        "link_dark",
         "camera_cut",
         "camera_freeze",
         "camera_black",
@@ -58,6 +60,7 @@ def test_an_unknown_name_lists_the_known_ones() -> None:
         ("faults:\n  - {at_part: 5, kind: plc_stop}\n", r"mine.yaml:4:5: faults.0.for_ms: Field required"),
         ("faults:\n  - {at_part: 5, kind: plc_explode}\n", r"mine.yaml:4:5: faults.0: .*plc_explode"),
         ("faults:\n  - {at_part: 5, kind: link_cut, for_ms: 3}\n", r"mine.yaml:4:42: faults.0.for_ms: unknown key"),
+        ("faults:\n  - {at_part: 5, kind: ejector_stuck}\n", r"mine.yaml:4:5: faults.0.for_parts: Field required"),
         ("process: {mix: {rust: 1}}\n", r"mine.yaml:3:\d+: process.mix"),
         ("process:\n  mix: {dent: 0}\n", r"mine.yaml:\d+:\d+: process: mix: give at least one"),
         ("imaging: [\n", r"mine.yaml:4:1: is not YAML"),

@@ -70,6 +70,7 @@ class Run:
         latched: str | None = None,
         decided: bool = True,
         passed: bool | None = None,
+        stuck: bool = False,
         record: bool = True,
         label: str = "",
         **more: object,
@@ -89,7 +90,8 @@ class Run:
         if held:
             self.about("latched", 30, verdict=held)
         opens = held == "PASS" if passed is None else passed
-        self.events.append({"kind": "gate", "t_ms": self.now + 310, "n": self.n, "passed": opens})
+        gate = {"kind": "gate", "t_ms": self.now + 310, "n": self.n, "passed": opens or stuck}
+        self.events.append(gate | ({"stuck": True} if stuck else {}))
         if decided:
             self.about("decided", 315, verdict=held, passed=opens, detail="")
         return self.n
@@ -119,6 +121,7 @@ def differing(score: dict[str, Any], **expected: object) -> None:
     zero = {
         "escapes": 0,
         "escapes_by_fault": 0,
+        "escapes_by_machine": 0,
         "false_rejects": 0,
         "mis_tracked": 0,
         "not_inspected": 0,
@@ -130,6 +133,7 @@ def differing(score: dict[str, Any], **expected: object) -> None:
         "pass_turned_away": 0,
         "without_disposition": 0,
         "double_disposition": 0,
+        "wrong_outcomes": 0,
         "orphan_records": 0,
     }
     assert {k: score[k] for k in zero} == zero | expected
@@ -207,6 +211,36 @@ def test_a_gate_that_opens_against_a_fail_token() -> None:
     run = sound()
     run.part("dent", "FAIL", passed=True)
     differing(run.score(), escapes=1, escapes_by_fault=1, passed_without_token=1)
+
+
+def test_a_part_that_slips_through_a_stuck_gate_is_the_machines_escape_and_not_the_gateways() -> None:
+    run = sound()
+    run.part("dent", "FAIL", stuck=True)
+    run.part("dent", "NOT_INSPECTED", stuck=True)
+    run.part("crack", "NOT_INSPECTED", latched="", record=False, stuck=True)
+    score = run.score()
+    differing(score, escapes=3, escapes_by_machine=3, without_disposition=1)
+    assert (score["passed"], score["rejected"]) == (9, 2)
+    assert score["accuracy"] == 1.0, "the verdict was right"
+
+
+def test_a_stuck_gate_excuses_no_wrong_picture() -> None:
+    run = sound()
+    run.part("dent", "FAIL", stuck=True, shows=run.n)
+    differing(run.score(), escapes=1, escapes_by_machine=1, mis_tracked=1)
+
+
+def test_an_outcome_that_believes_a_stuck_gate_is_the_machines_mistake() -> None:
+    run = sound()
+    run.part("dent", "FAIL", stuck=True)
+    run.records.append({"kind": "outcome", "part_id": run.part_id, "epoch": run.epoch, "outcome": "REJECTED"})
+    differing(run.score(), escapes=1, escapes_by_machine=1)
+
+
+def test_a_good_part_that_slips_is_no_escape() -> None:
+    run = sound()
+    run.part("good", "NOT_INSPECTED", stuck=True)
+    differing(run.score())
 
 
 def test_a_part_that_passed_by_its_token_just_before_the_plc_stopped_is_no_fault() -> None:
@@ -351,6 +385,7 @@ def test_nothing_at_all() -> None:
 def test_other_records_and_a_restarted_tail_of_the_ledger_are_ignored() -> None:
     run = sound()
     run.records.insert(0, {"kind": "line", "link": "up"})
+    run.records.insert(1, {"kind": "alarm", "code": "CAMERA", "active": True, "synchronised": False})
     run.events.append({"kind": "meta", "t_ms": 0.0})
     run.events.append({"kind": "process", "t_ms": 0.0, "p": 0.1})
     run.events.append({"kind": "fault", "t_ms": 0.0, "n": 3, "fault": "link_cut"})
@@ -361,3 +396,11 @@ def test_other_records_and_a_restarted_tail_of_the_ledger_are_ignored() -> None:
 
 def test_percentiles() -> None:
     assert percentiles([float(v) for v in range(101)]) == {"p50": 50.0, "p95": 95.0, "p99": 99.0, "max": 100.0}
+
+
+def test_an_outcome_on_record_that_the_gate_denies_is_counted() -> None:
+    run = sound()
+    told = [("PASSED", 1), ("REJECTED", 2), ("REJECTED", 7), ("UNKNOWN", 3), ("REJECT_NOT_CONFIRMED", 4)]
+    run.records += [{"kind": "outcome", "part_id": id, "epoch": run.epoch, "outcome": outcome} for outcome, id in told]
+    run.records.append({"kind": "outcome", "part_id": 1, "epoch": run.epoch + 1, "outcome": "REJECTED"})  # of no known life
+    differing(run.score(), wrong_outcomes=1)

@@ -170,6 +170,81 @@ def test_the_next_exposure_is_told_and_kept() -> None:
         assert exposure.t_ms == pytest.approx(due, abs=0.01)
 
 
+def test_what_a_closed_gate_turns_away_falls_into_the_bin() -> None:
+    belt = Belt(spacing=1000, jitter=0.15)
+    line = world(belt)
+    line.feed(20)
+    arrived, fallen = [], []
+    for i in range(400):
+        got = line.advance(START + 5 * i, gate_open=i % 20 < 10)
+        arrived += [m for m in got.arrivals if not got.passed]
+        fallen += got.fallen
+        assert got.slipped == frozenset()
+    assert [m.part.n for m in fallen] == [m.part.n for m in arrived] != []
+    assert {gap(a, f) for a, f in zip(arrived, fallen, strict=True)} == {belt.gate_to_bin}
+    assert belt.gate_to_bin < belt.confirm_within < belt.least_spacing
+
+
+def test_a_stuck_ejector_lets_pass_what_it_was_told_to_turn_away_and_nothing_falls() -> None:
+    line = world()
+    line.feed(8)
+    line.jam(7, 1)
+    line.jam(3, 2)
+    slipped, fallen = set(), []
+    for i in range(400):
+        got = line.advance(START + 5 * i, gate_open=False)
+        assert not got.passed
+        slipped |= got.slipped
+        fallen += [m.part.n for m in got.fallen]
+    assert slipped == {3, 4, 7}
+    assert fallen == [1, 2, 5, 6, 8]
+
+
+def test_a_stuck_ejector_makes_no_difference_to_an_open_gate() -> None:
+    line = world()
+    line.feed(8)
+    line.jam(3, 2)
+    assert run(line, [5.0] * 400, gate_open=True).slipped == frozenset()
+    assert line.idle
+
+
+def test_a_stopped_belt_moves_nothing_and_makes_nothing() -> None:
+    line = world(seed=7)
+    line.advance(START, gate_open=True)
+    line.feed(30)
+    run(line, [100.0] * 10)
+    line.stop()
+    assert line.stands
+    encoder = line.encoder(START + 1000)
+    got = line.advance(START + 9000, gate_open=True)
+    assert (got.made, got.edges, got.exposures, got.arrivals) == ((), (), (), ())
+    assert line.encoder(START + 9000) == encoder
+    assert line.next_exposure_ms() == math.inf
+
+
+def test_a_belt_that_goes_on_has_only_lost_time() -> None:
+    one, two = world(seed=7), world(seed=7)
+    for line in (one, two):
+        line.advance(START, gate_open=True)
+        line.feed(30)
+    whole = run(one, [10.0] * 300)
+    first = run(two, [10.0] * 100)
+    two.stop()
+    two.stop()
+    two.advance(START + 1700, gate_open=True)
+    two.go_on()
+    two.go_on()
+    edges, exposures = list(first.edges), list(first.exposures)
+    for i in range(1, 201):
+        got = two.advance(START + 1700 + 10 * i, gate_open=True)
+        edges += got.edges
+        exposures += got.exposures
+    assert [m.encoder for m in edges] == [m.encoder for m in whole.edges]
+    late = [b.t_ms - a.t_ms for a, b in zip(whole.exposures, exposures, strict=True)]
+    assert late == pytest.approx([0.0] * len(first.exposures) + [700.0] * (len(late) - len(first.exposures)))
+    assert 0 < len(first.exposures) < len(late)
+
+
 def test_feeding_without_end() -> None:
     line = world()
     line.feed(math.inf)
