@@ -11,10 +11,8 @@ import asyncio
 import contextlib
 import json
 import os
-import shutil
 import signal
 import sys
-import tempfile
 import time
 from collections import deque
 from collections.abc import Sequence
@@ -26,11 +24,15 @@ import structlog
 
 from gateway.config import GatewayConfig, Plan, make_plan
 from gateway.core.errors import GatewayError
+from gateway.frames import ring_folder
+from gateway.frames.folder import run_folder
 
 MAX_RESTARTS = 5
 RESTART_WINDOW_S = 60.0
 RESTART_PAUSE_S = 0.2
 STOP_PATIENCE_S = 10.0
+MISTAKEN = 2
+"""Exit status of a process whose configuration is wrong: starting it again changes nothing."""
 MAX_LINE = 1 << 20
 """Bytes of one line that a child may announce."""
 
@@ -64,8 +66,9 @@ def children(plan: Plan) -> Sequence[Sequence[Child]]:
 class Supervisor:
     """Runs groups of processes, and stops them group by group. ``data`` gets a ``pids.json`` while they run."""
 
-    def __init__(self, groups: Sequence[Sequence[Child]], data: Path) -> None:
-        """Take the groups in the order of stopping; nothing is started yet."""
+    def __init__(self, groups: Sequence[Sequence[Child]], data: Path, *, inherited: Sequence[int] = ()) -> None:
+        """Take the groups in the order of stopping; nothing is started yet. Each process inherits these descriptors."""
+        self._inherited = inherited
         self._groups = groups
         self._everyone = [child for group in groups for child in group]
         self._pids = data / "pids.json"
@@ -107,6 +110,7 @@ class Supervisor:
                 stdin=asyncio.subprocess.PIPE,
                 stdout=asyncio.subprocess.PIPE,
                 limit=MAX_LINE,
+                pass_fds=self._inherited,
                 start_new_session=True,  # Ctrl-C reaches the supervisor alone, which stops the others in order
             )
             assert process.stdin is not None and process.stdout is not None  # noqa: S101
@@ -120,6 +124,10 @@ class Supervisor:
             code = await process.wait()
             if child.stopping:
                 break
+            if code == MISTAKEN:
+                log.error("process stays down: its configuration is wrong, as it has said", process_name=child.name)
+                _say(child.name, {"event": "stays down"})
+                return False
             log.warning("process ended and is restarted", process_name=child.name, code=code)
             await asyncio.sleep(RESTART_PAUSE_S)
         return True
@@ -165,16 +173,14 @@ def _say(process: str, said: dict[str, object]) -> None:
 
 def run(config: GatewayConfig) -> int:
     """Run the gateway until it is stopped; the return value is the exit status. GatewayError when it cannot begin."""
-    runtime = Path(tempfile.mkdtemp(prefix="vg-"))
-    rings: tuple[Path, ...] = ()
-    try:
-        plan = _prepare(config, runtime)
-        rings = plan.rings
-        return asyncio.run(Supervisor(children(plan), config.data).run())
-    finally:
-        shutil.rmtree(runtime, ignore_errors=True)
-        for ring in rings:
-            ring.unlink(missing_ok=True)
+    with contextlib.ExitStack() as stack:
+        try:
+            # Held by every process, so that nothing is swept from under those that outlive a killed supervisor.
+            folder, lock = stack.enter_context(run_folder(ring_folder()))
+        except OSError as error:
+            raise GatewayError(f"{error.filename}: {error.strerror}; frames and sockets need room in {ring_folder()}") from None
+        plan = _prepare(config, folder)
+        return asyncio.run(Supervisor(children(plan), config.data, inherited=[lock]).run())
 
 
 def _prepare(config: GatewayConfig, runtime: Path) -> Plan:

@@ -5,7 +5,6 @@ Paths are relative to the file. What a process needs is handed to it as JSON by 
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections import Counter
 from dataclasses import dataclass
@@ -18,7 +17,6 @@ from gateway.actions.adjust import AdjustRule
 from gateway.control.config import ControlConfig, LineConfig, Strict
 from gateway.core.errors import ConfigError, GatewayError, Problem
 from gateway.core.tags import Address
-from gateway.frames import ring_folder
 from gateway.plc.maps import LoadedMap, load_map
 from gateway.services.config import OpcUaConfig, PicturesConfig, ServicesConfig
 from gateway.vision.package import Package, load_package
@@ -54,12 +52,11 @@ class GatewayConfig(Strict):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """What each process gets as its first line of stdin (JSON), and the ring files to remove at the end."""
+    """What each process gets as its first line of stdin (JSON)."""
 
     controls: tuple[tuple[str, str], ...]
     captures: tuple[tuple[str, str], ...]
     services: str
-    rings: tuple[Path, ...]
 
 
 def config_schema() -> dict[str, Any]:
@@ -162,18 +159,15 @@ class _Check:
 
 
 def make_plan(config: GatewayConfig, runtime: Path) -> Plan:
-    """Lay out sockets (in ``runtime``, a private folder with a short path) and rings; return every process's configuration.
+    """Lay out sockets and frame rings in ``runtime``, a private folder; return every process's configuration.
 
-    GatewayError when the folder's path is too long for sockets.
+    GatewayError when a path is too long for a socket.
     """
     controls, captures, lines = [], [], []
-    rings: list[Path] = []
-    tag = hashlib.sha256(str(config.data).encode()).hexdigest()[:8]
     for line in config.lines:
         folder = config.data / line.name
         folder.mkdir(parents=True, exist_ok=True)
-        ring = {c.name: ring_folder() / f"vg-{tag}-{line.name}-{c.name}" for c in line.cameras}
-        rings.extend(ring.values())
+        ring = {c.name: runtime / f"{line.name}.{c.name}.ring" for c in line.cameras}
         own = {c.name: runtime / f"{line.name}.{c.name}.trigger" for c in line.cameras}
         control = ControlConfig(
             line=LineConfig.model_validate(line.model_dump(exclude={"adjust"})),
@@ -186,7 +180,7 @@ def make_plan(config: GatewayConfig, runtime: Path) -> Plan:
         )
         for path in (*own.values(), control.commands_socket):
             if len(str(path).encode()) > MAX_SOCKET_PATH:
-                raise GatewayError(f"{path}: too long for a socket; set TMPDIR to a folder with a shorter path")
+                raise GatewayError(f"{path}: too long for a socket; shorten the names of line and camera")
         controls.append((line.name, control.model_dump_json()))
         for c in line.cameras:
             capture = {
@@ -205,7 +199,7 @@ def make_plan(config: GatewayConfig, runtime: Path) -> Plan:
             "pictures": config.pictures.model_dump(),
         }
     )
-    return Plan(controls=tuple(controls), captures=tuple(captures), services=services.model_dump_json(), rings=tuple(rings))
+    return Plan(controls=tuple(controls), captures=tuple(captures), services=services.model_dump_json())
 
 
 def _services_line(line: LineSection, control: ControlConfig) -> dict[str, Any]:

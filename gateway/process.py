@@ -6,10 +6,12 @@ So a child needs no file of its own, and the death of its supervisor, however su
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import os
 import signal
 import sys
+import threading
 
 import structlog
 
@@ -27,7 +29,10 @@ def read_config() -> bytes:
 
 
 def stop_requested() -> asyncio.Event:
-    """Return an event that is set at the end of stdin or by SIGTERM; SIGINT is left to the supervisor."""
+    """Return an event that is set at the end of stdin or by SIGTERM; SIGINT is left to the supervisor.
+
+    SIGUSR1 logs what the process holds: that is how one looks for what grows.
+    """
     loop = asyncio.get_running_loop()
     event = asyncio.Event()
 
@@ -38,8 +43,20 @@ def stop_requested() -> asyncio.Event:
 
     loop.add_reader(0, readable)
     loop.add_signal_handler(signal.SIGTERM, event.set)
+    loop.add_signal_handler(signal.SIGUSR1, _take_stock)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     return event
+
+
+def _take_stock() -> None:
+    """Log the numbers of asyncio tasks, threads and of Python's container objects made since the start was over."""
+    holds = {
+        "pid": os.getpid(),
+        "tasks": len(asyncio.all_tasks()),
+        "threads": threading.active_count(),
+        "objects": len(gc.get_objects()),
+    }
+    structlog.get_logger().info("stock", **holds)
 
 
 def log_to_stderr(**bound: str) -> None:

@@ -1,6 +1,7 @@
 """The command line: thin; each command is a module whose ``add(subparsers)`` says what it takes and which function runs it.
 
-Exit status: 0 done, 1 the answer is no (or a device failed), 2 the input is wrong.
+Exit status: 0 done, 1 the answer is no (or a device failed), 2 the input is wrong, 130 interrupted before there was anything to
+stop in order.
 """
 
 from __future__ import annotations
@@ -9,23 +10,31 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from gateway.cli import demo, map, model, run, train
-from gateway.core.errors import ConfigError, GatewayError
-
-COMMANDS = (run, demo, map, train, model)
+INTERRUPTED = 130
 
 
 def command_line() -> argparse.ArgumentParser:
     """Return the parser of the whole command line."""
+    from gateway.cli import demo, map, model, run, train  # here, so that main() sees a Ctrl-C that comes meanwhile
+
     parser = argparse.ArgumentParser(prog="gateway", description="The gateway between cameras and PLCs.")
     subparsers = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    for command in COMMANDS:
+    for command in (run, demo, map, train, model):
         command.add(subparsers)
     return parser
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Parse the command line and run the command."""
+    try:
+        return _run(argv)
+    except KeyboardInterrupt:
+        return INTERRUPTED
+
+
+def _run(argv: Sequence[str] | None) -> int:
+    from gateway.core.errors import ConfigError, GatewayError
+
     args = command_line().parse_args(argv)
     try:
         return int(args.func(args))

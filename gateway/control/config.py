@@ -7,6 +7,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from gateway.core.tracker import TrackerConfig
 from gateway.vision.cameras import CameraConfig
 
 
@@ -97,3 +98,17 @@ class ControlConfig(Strict):
     """Shared-memory ring by camera."""
     capture_sockets: dict[str, Path] = Field(default_factory=dict)
     """Where a software trigger is sent, by camera."""
+
+
+def tracker_config(line: LineConfig) -> TrackerConfig:
+    """Return the tracker's configuration in its own units (counts, or ns when binding by time)."""
+    unit = 1_000_000 if line.bind.by == "time" else 1
+    return TrackerConfig(
+        cameras=tuple((c.name, int(c.offset * unit)) for c in line.cameras),
+        positions=max(1, len(line.cameras[0].positions)),
+        by=line.bind.by,
+        window=int(line.bind.window * unit),
+        deadline_ns=int(line.gate_deadline_ms * 1e6),
+        frame_wait_ns=int(line.frame_wait_ms * 1e6),
+        trigger_lag_ns=int(line.rate.plc_scan_ms * 1e6),
+    )

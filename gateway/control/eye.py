@@ -64,8 +64,12 @@ class Eye:
         passes: frozenset[str],
         *,
         mono_ns: Callable[[], int],
+        saw: Callable[[FrameStamp, str], None] = lambda stamp, fault: None,
     ) -> None:
-        """``rois`` holds x, y, width, height of each position by camera; empty = the whole picture."""
+        """``rois`` holds x, y, width, height of each position by camera; empty = the whole picture.
+
+        ``saw`` is told of each picture that was looked at what is wrong with it, '' when it can be relied upon.
+        """
         self.model_id = model_id
         self._engine = engine
         self._paths = rings
@@ -73,6 +77,7 @@ class Eye:
         self._rois = rois
         self._passes = passes
         self._mono_ns = mono_ns
+        self._saw = saw
         self._turn = asyncio.Lock()
         self._last_print: dict[tuple[str, int], int] = {}
 
@@ -107,12 +112,13 @@ class Eye:
             if not ring.valid(stamp.slot, stamp.generation):
                 return faulted(part_id, "the frame was overwritten before it was read")
             if frozen:
-                return faulted(part_id, "the camera is frozen: the picture repeats the last one bit for bit")
+                return self._bad(part_id, stamp, "the camera is frozen: the picture repeats the last one bit for bit")
             answer = await self._engine.infer()
         except GatewayError as error:
             return faulted(part_id, str(error))
         if not answer.stats.contrast >= BLANK_CONTRAST:  # NaN shows nothing either
-            return faulted(part_id, "the picture is blank")
+            return self._bad(part_id, stamp, "the picture is blank")
+        self._saw(stamp, "")
         return Inspection(
             part_id=part_id,
             label=answer.label,
@@ -121,6 +127,10 @@ class Eye:
             model_id=self.model_id,
             infer_ms=answer.infer_ms,
         )
+
+    def _bad(self, part_id: int, stamp: FrameStamp, fault: str) -> Inspection:
+        self._saw(stamp, fault)
+        return faulted(part_id, fault)
 
     def _passing(self, inspection: Inspection) -> float:
         return sum(p for label, p in inspection.scores.items() if label in self._passes)

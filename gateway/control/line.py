@@ -11,16 +11,22 @@ import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
+from gateway.control.alarms import Alarms, conditions
 from gateway.control.cameras import CameraWatch
 from gateway.control.clock import Clock
 from gateway.control.eye import Eye
+from gateway.control.load import Load
 from gateway.control.pending import Pending, voided
-from gateway.control.records import ProcessSampler, line_state, part_record
+from gateway.control.pictures import PictureWatch
+from gateway.control.records import ProcessSampler, line_state, parameter_record, part_record
+from gateway.control.selfcheck import SelfCheck
+from gateway.control.settled import Settled, Twice
+from gateway.control.walltime import WallTime
 from gateway.control.writer import Writer
 from gateway.core.commands import AdjustParameter, Answer
-from gateway.core.events import LineState, ParameterWritten, PartJudged, PartOutcome, Record, TokenFate
+from gateway.core.events import Alarm, AlarmChanged, LineState, PartOutcome, Record
 from gateway.core.frame import FrameStamp
-from gateway.core.handshake import Control, Mode, OfflineReason, StopReason, mode_of
+from gateway.core.handshake import SLOTS, Control, Mode, OfflineReason, Outcome, StopReason, mode_of
 from gateway.core.inspection import Inspection
 from gateway.core.lifecycle import Closed, Doubt, Effect, Inspect, Judge, Reject
 from gateway.core.part import Part
@@ -33,7 +39,8 @@ from gateway.plc.listener import LinkState, UpImage
 TICK_S = 0.01
 STOP_PATIENCE_S = 2.0
 LATE_IN_A_ROW = 8
-MAX_INSPECTING = 32
+STATUS_TICKS = 10
+"""How often the load is shown: a write for each part would stand in the way of its token."""
 JUDGING_MODES = (Mode.AUTOMATIC, Mode.MONITOR_ONLY)
 
 
@@ -53,10 +60,15 @@ class Line:
         journal_trouble: Callable[[], str],
         on_admitted: Callable[[int], None],
         clock: Clock,
+        journal_alive: Callable[[], bool] = lambda: True,
+        pictures: PictureWatch | None = None,
+        outcome_settle_ns: int = 0,
     ) -> None:
         """``record`` takes finished records; ``journal_trouble`` says why none can be kept now, or ''.
 
-        ``on_admitted`` is told how many parts came, for cameras that wait for a software trigger.
+        ``on_admitted`` is told how many parts came, for cameras that wait for a software trigger. ``journal_alive`` says
+        whether the journal's writer still runs; ``pictures`` can have a camera opened anew;
+        ``outcome_settle_ns`` is how long an outcome must stand before it is believed (the PLC's scan).
         """
         self._name = name
         self._cameras = CameraWatch(cameras)
@@ -64,19 +76,32 @@ class Line:
         self._eye = eye
         self._rule = rule
         self._writer = writer
-        self._record = record
+        self._recorder = record
         self._journal_trouble = journal_trouble
         self._on_admitted = on_admitted
         self._clock = clock
-        self._pending = Pending(writer.ring, record)
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._wall = WallTime()
+        self._alarms = Alarms(name, self._on_alarm)
+        writer.on_not_applied = lambda words: self._alarms.happened(Alarm.NOT_APPLIED, words)
+        self._pending = Pending(writer.ring, self._record)
+        self._load = Load(self.crash)
+        self._pictures = pictures or PictureWatch(lambda camera, why: None, mono_ns=clock.mono_ns)
+        works = {
+            "the engine does not answer": lambda now_ns: not self._load.hangs(now_ns),
+            "the journal's writer has ended": lambda now_ns: journal_alive(),
+        }
+        self._check = SelfCheck(works)
+        self._ticks = 0
         self._up: UpImage | None = None
         self._epoch = 0
         self._link: tuple[LinkState, str] = ("down", "not connected yet")
         self._state: LineState | None = None
         self._process = ProcessSampler()
+        self._outcomes = Settled(outcome_settle_ns)
+        self._triggers = Twice()
+        self._unsure: list[Inspect] = []
+        """Parts whose frames are there while their trigger has been read only once."""
         self._late_in_a_row = 0
-        self._judged = 0
         self._stopping_since_ns: int | None = None
         self._crash: asyncio.Future[None] | None = None
 
@@ -84,19 +109,33 @@ class Line:
 
     def on_baseline(self, up: UpImage) -> None:
         """Take the first read after a (re)connect: what passed up to it gets no token."""
-        self._apply(self._tracker.baseline(up.part_id, up.t_mono_ns))
+        ring_id, encoder = up.triggers[up.part_id % SLOTS]
+        known = encoder if up.part_id and ring_id == up.part_id else None  # 0 is no part, and an empty slot no place
+        self._apply(self._tracker.baseline(up.part_id, up.t_mono_ns, encoder=known))
+        self._triggers.take(up.triggers)
         self._up, self._epoch = up, self._writer.epoch
 
     def on_up(self, up: UpImage) -> None:
         """Take what the PLC says now: new triggers, outcomes, process values."""
-        before, admitted = self._up, self._tracker.admitted
+        before, admitted, missed = self._up, self._tracker.admitted, self._tracker.missed_triggers
         since_ns = before.t_asked_mono_ns if before is not None else None
         effects = self._tracker.poll(up.part_id, up.triggers, up.t_mono_ns, since_ns=since_ns)
         self._up = up
+        self._triggers.take(up.triggers)
+        unsure, self._unsure = self._unsure, []
+        for inspect in unsure:
+            if up.t_mono_ns <= inspect.part.due_mono_ns:
+                self._start_inspection(inspect)
+        if before is not None and up.control & ~before.control & Control.CLEAR_ERROR:
+            self._alarms.acknowledge()
+            self._writer.status.overrun = False
+        if gap := self._tracker.missed_triggers - missed:
+            words = f"{gap} of the parts up to {up.part_id}: their triggers were overwritten before they were read"
+            self._alarms.happened(Alarm.MISSED_TRIGGER, words, gap)
         self._apply(effects)
         if came := self._tracker.admitted - admitted:
             self._on_admitted(came)
-        self._apply(self._tracker.outcomes(up.outcomes))
+        self._apply(self._tracker.outcomes(self._outcomes.take(up.outcomes, up.t_mono_ns)))
         if (values := self._process.take(self._name, up, self._clock.utc_ns())) is not None:
             self._record(values)
 
@@ -104,11 +143,14 @@ class Line:
         """Take a frame that capture has put into the ring; the tracker finds the part it shows."""
         now_ns = self._clock.mono_ns()
         self._cameras.hear(stamp.camera, True, now_ns)
+        self._pictures.came(stamp)
         self._apply(self._tracker.frame(stamp, now_ns))
 
     def on_camera(self, camera: str, up: bool) -> None:
         """Take a capture process's word on its camera: on every change, and once a second."""
         self._cameras.hear(camera, up, self._clock.mono_ns())
+        if not up:
+            self._pictures.gone(camera)
 
     # -- it is seen and judged ----------------------------------------------------------------------------------------------
 
@@ -119,6 +161,7 @@ class Line:
                     self._start_inspection(effect)
                 case Judge():
                     self._late_in_a_row = 0
+                    self._writer.status.overrun = self._writer.status.overrun and self._load.crowded
                     self._conclude(effect.part, effect.stamps, judge(effect.inspection, self._rule), effect.inspection)
                 case Reject():
                     self._late_in_a_row += effect.late
@@ -129,24 +172,32 @@ class Line:
                     self._close(effect)
 
     def _start_inspection(self, effect: Inspect) -> None:
-        trouble = self._why_no_pass(effect.part)
-        if not trouble and len(self._tasks) >= MAX_INSPECTING:
-            trouble = f"overload: {MAX_INSPECTING} parts wait for the engine"
-        if trouble:
-            self._apply(self._tracker.fault(effect.part.part_id, trouble))
+        part = effect.part
+        trouble = self._why_no_pass(part) or self._doubt(effect.stamps)
+        encoder = self._triggers.get(part.part_id)
+        if not trouble and encoder is None and self._triggers.may_come(part.part_id):
+            self._unsure.append(effect)
             return
-        task = asyncio.get_running_loop().create_task(self._inspect(effect))
-        self._tasks.add(task)
-        task.add_done_callback(self._inspection_ended)
+        if not trouble and encoder != part.trigger.encoder:
+            trouble = "its trigger was not read alike twice"
+        if not trouble and (trouble := self._load.refuse()):
+            self._writer.status.overrun = True
+            self._alarms.happened(Alarm.OVERLOAD, trouble)
+        if trouble:
+            self._apply(self._tracker.fault(part.part_id, trouble))
+            return
+        self._load.start(self._inspect(effect), part.due_mono_ns)
+
+    def _doubt(self, stamps: Sequence[FrameStamp]) -> str:
+        for stamp in stamps:
+            if doubt := self._pictures.doubt(stamp):
+                self._pictures.saw(stamp, doubt)
+                return doubt
+        return ""
 
     async def _inspect(self, effect: Inspect) -> None:
         inspection = await self._eye.inspect(effect.part, effect.stamps)
         self._apply(self._tracker.inspected(effect.part, inspection, self._clock.mono_ns()))
-
-    def _inspection_ended(self, task: asyncio.Task[None]) -> None:
-        self._tasks.discard(task)
-        if not task.cancelled() and (bug := task.exception()) is not None:
-            self.crash(bug)
 
     def _why_no_pass(self, part: Part) -> str:
         """Return why this part may not pass at the moment, or ''."""
@@ -174,6 +225,8 @@ class Line:
             verdict = not_inspected(part.part_id, trouble)
         stop = self._late_in_a_row >= LATE_IN_A_ROW
         self._writer.status.stop_reason = StopReason.CONSECUTIVE_LATE if stop else StopReason.NONE
+        if stop:
+            self._alarms.happened(Alarm.CONSECUTIVE_LATE, f"{self._late_in_a_row} inspections in a row came too late")
         now_utc_ns = self._clock.utc_ns()
         record = part_record(self._name, self._epoch, part, stamps, verdict, inspection, t_utc_ns=now_utc_ns)
         # A part is told about under the epoch that it was admitted under, or not at all.
@@ -184,25 +237,17 @@ class Line:
 
     def tokens(self) -> Sequence[tuple[int, int, int]]:
         """Return the ring to write now, without any PASS that may not be written any more."""
-        return self._pending.compose(self._clock.mono_ns(), self._journal_trouble())
+        now_ns = self._clock.mono_ns()
+        return self._pending.compose(now_ns, self._journal_trouble() or self._check.failed(now_ns))
 
     def on_tokens_acked(self, part_ids: frozenset[int], t_mono_ns: int) -> None:
         """Complete the records of the parts whose tokens the PLC has, and show the last of them."""
         for record in self._pending.acked(part_ids, t_mono_ns):
-            self._show(record)
+            self._writer.status.show(record, self._rule.labels)
 
-    def _show(self, record: PartJudged) -> None:
-        status = self._writer.status
-        self._judged += 1
-        status.completed = not status.completed
-        status.disposition = Disposition[record.disposition]
-        status.late = record.token == TokenFate.LATE
-        status.part_id = record.part_id
-        status.inspection_id = self._judged % (1 << 32)
-        status.encoder = record.encoder or 0
-        status.result_code = self._rule.labels.index(record.defect) + 1 if record.defect in self._rule.labels else 0
-        status.score = record.scores.get(record.label, 0.0)
-        status.latency_ms = record.latency_ms or 0.0
+    def alive(self) -> bool:
+        """Return whether the way from picture to token works, as far as it lies behind the link."""
+        return not self._check.failed(self._clock.mono_ns())
 
     def status(self) -> Mapping[str, Scalar]:
         """Return the status section by role."""
@@ -212,11 +257,22 @@ class Line:
 
     def _close(self, closed: Closed) -> None:
         outcome = closed.outcome.name if closed.outcome is not None else "UNKNOWN"
-        self._record(PartOutcome(line=self._name, t_utc_ns=self._clock.utc_ns(), part_id=closed.part_id, outcome=outcome))
+        now_utc_ns = self._clock.utc_ns()
+        self._record(
+            PartOutcome(line=self._name, t_utc_ns=now_utc_ns, part_id=closed.part_id, epoch=self._epoch, outcome=outcome)
+        )
+        if closed.outcome is Outcome.REJECT_NOT_CONFIRMED:
+            self._alarms.happened(Alarm.REJECT_NOT_CONFIRMED, f"part {closed.part_id} may not have left the line")
 
     def on_owner_lost(self, reason: str) -> None:
         """Let go of all parts in flight: their epoch is void, and nothing of it stays in the ring."""
+        self._alarms.happened(Alarm.OWNER_LOST, reason)
+        self._abandon(reason)
+
+    def _abandon(self, reason: str) -> None:
         self._apply(self._tracker.void(reason))
+        self._unsure.clear()
+        self._triggers.clear()
         self._pending.abandon(reason)
 
     def on_state(self, state: LinkState, detail: str) -> None:
@@ -230,21 +286,20 @@ class Line:
         """Carry out a parameter adjustment through the writer and record what came of it, once for each command."""
         repeated = self._writer.knows(command.id)
         answer = await self._writer.adjust(command, self._up)
-        if repeated:
-            return answer
-        self._record(
-            ParameterWritten(
-                line=self._name,
-                t_utc_ns=self._clock.utc_ns(),
-                command_id=command.id,
-                tag=command.tag,
-                requested=command.value,
-                old=answer.old,
-                new=answer.new,
-                result=answer.result,
-            )
-        )
+        if not repeated:
+            self._record(parameter_record(command, answer, t_utc_ns=self._clock.utc_ns()))
         return answer
+
+    # -- what is remembered ---------------------------------------------------------------------------------------------------
+
+    def _record(self, record: Record) -> None:
+        # Before each record, not at each tick alone: none that was made after a step may go out unmarked.
+        self._wall.look(self._clock.mono_ns(), self._clock.utc_ns())
+        self._recorder(replace(record, synchronised=False) if self._wall.step else record)
+
+    def _on_alarm(self, changed: AlarmChanged) -> None:
+        self._writer.status.alarm = bool(changed.all_active)
+        self._record(replace(changed, t_utc_ns=self._clock.utc_ns()))
 
     # -- time -----------------------------------------------------------------------------------------------------------------
 
@@ -260,10 +315,8 @@ class Line:
                 group.create_task(self._tick_forever())
                 group.create_task(_until(self._crash))
         finally:
-            for task in self._tasks:
-                task.cancel()
-            await asyncio.gather(*self._tasks, return_exceptions=True)
-            self.on_owner_lost("the gateway has stopped")
+            await self._load.cancel()
+            self._abandon("the gateway has stopped")
 
     def crash(self, bug: BaseException) -> None:
         """End :meth:`run` with ``bug``: it came up where nobody waits for a result."""
@@ -293,19 +346,40 @@ class Line:
         now_ns = self._clock.mono_ns()
         self._apply(self._tracker.tick(now_ns))
         self._pending.expire(now_ns)
+        self._check.look(now_ns)
+        if self._ticks % STATUS_TICKS == 0:
+            self._writer.status.busy, self._writer.status.buffers = len(self._load) > 0, self._load.free
+        self._ticks += 1
         self._update_state()
 
     def _update_state(self) -> None:
         link, detail = self._link
+        control = self._up.control if self._up is not None else 0
+        cameras_down = self._cameras.down(self._clock.mono_ns())
+        journal_trouble = self._journal_trouble()
+        self._wall.look(self._clock.mono_ns(), self._clock.utc_ns())
+        self._alarms.stand(
+            conditions(
+                link,
+                detail,
+                control=control,
+                cameras_down=cameras_down,
+                journal_trouble=journal_trouble,
+                self_check=self._check.trouble,
+                clock_step=self._wall.step,
+            )
+        )
         state, reason, error = line_state(
             self._name,
             link,
             detail,
             stopping=self._stopping_since_ns is not None,
-            control=self._up.control if self._up is not None else 0,
-            cameras_down=self._cameras.down(self._clock.mono_ns()),
-            journal_trouble=self._journal_trouble(),
+            control=control,
+            cameras_down=cameras_down,
+            journal_trouble=journal_trouble,
             model_id=self._eye.model_id,
+            self_check=self._check.trouble,
+            crowded=self._load.crowded,
         )
         status = self._writer.status
         status.ready, status.offline_reason, status.error = state.ready, reason, error

@@ -15,14 +15,16 @@ from pathlib import Path
 import structlog
 
 from gateway.control.clock import Clock
-from gateway.control.config import ControlConfig, LineConfig
+from gateway.control.config import ControlConfig, LineConfig, tracker_config
 from gateway.control.eye import Eye
 from gateway.control.line import Line
+from gateway.control.pictures import PictureWatch
+from gateway.control.watch import LoopWatch
 from gateway.control.writer import Writer
 from gateway.core.commands import Answer, answer_to_json, command_from_json
 from gateway.core.errors import ConfigError, GatewayError
-from gateway.core.events import LineState, Record
-from gateway.core.tracker import Tracker, TrackerConfig
+from gateway.core.events import AlarmChanged, LineState, Record
+from gateway.core.tracker import Tracker
 from gateway.frames.stamps import stamp_from_json, status_from_json
 from gateway.plc.link import Link
 from gateway.plc.maps import load_map
@@ -34,6 +36,8 @@ from gateway.vision.package import load_package
 
 JOURNAL_MAX_PENDING = 256
 JOURNAL_MAX_AGE_S = 1.0
+MAX_CONNECTIONS = 8
+"""To the commands socket: services needs two. What waits in them is bounded by their buffers of 64 KiB."""
 
 log = structlog.get_logger()
 
@@ -51,12 +55,17 @@ class Recorder:
         """Record; a journal that refuses is counted and shows in :meth:`trouble`."""
         if isinstance(record, LineState):
             log.info("line state", link=record.link, ready=record.ready, why=record.offline_reason, detail=record.detail)
+        elif isinstance(record, AlarmChanged):
+            say = log.warning if record.active else log.info
+            say("alarm", code=record.code, active=record.active, detail=record.detail, count=record.count)
         try:
             seq = self._journal.append(record)
         except GatewayError as error:
             if not self._lost:
                 log.error("records are being lost", error=str(error))
             self._lost += 1
+            if isinstance(record, LineState | AlarmChanged):
+                self._sender.send(record)  # how things stand now is worth showing, even if nobody can look it up later
             return
         if self._lost:
             log.error("the journal takes records again", lost=self._lost)
@@ -71,20 +80,6 @@ class Recorder:
         if count > JOURNAL_MAX_PENDING or age_s > JOURNAL_MAX_AGE_S:
             return f"the journal lags: {count} records, the oldest {age_s:.1f} s old"
         return ""
-
-
-def tracker_config(line: LineConfig) -> TrackerConfig:
-    """Return the tracker's configuration in its own units (counts, or ns when binding by time)."""
-    unit = 1_000_000 if line.bind.by == "time" else 1
-    return TrackerConfig(
-        cameras=tuple((c.name, int(c.offset * unit)) for c in line.cameras),
-        positions=max(1, len(line.cameras[0].positions)),
-        by=line.bind.by,
-        window=int(line.bind.window * unit),
-        deadline_ns=int(line.gate_deadline_ms * 1e6),
-        frame_wait_ns=int(line.frame_wait_ms * 1e6),
-        trigger_lag_ns=int(line.rate.plc_scan_ms * 1e6),
-    )
 
 
 def simulated(line: LineConfig) -> bool:
@@ -112,16 +107,26 @@ async def run(config: ControlConfig) -> None:
     writer.status.simulated = simulated(line_config)
     rule = package.rule()
     rois = {c.name: c.positions for c in line_config.cameras}
-    eye = Eye(engine, package.manifest.id, config.rings, rois, rule.passes, mono_ns=clock.mono_ns)
     frames = _socket(config.frames_socket)
-    triggered = [config.capture_sockets[c.name] for c in line_config.cameras if getattr(c, "trigger", "") == "software"]
+    triggered = [c.name for c in line_config.cameras if getattr(c, "trigger", "") == "software"]
     positions = max(1, len(line_config.cameras[0].positions))
 
-    def on_admitted(count: int) -> None:
-        for path in triggered * max(1, count // positions):
-            with contextlib.suppress(OSError):  # a camera that is not there shows as missing frames
-                frames.sendto(b"trigger", str(path))
+    def ask(camera: str, word: bytes) -> bool:
+        path = config.capture_sockets.get(camera)
+        with contextlib.suppress(OSError):  # it is not there, or busy: the parts' missing frames show it
+            return path is not None and frames.sendto(word, str(path)) > 0
+        return False
 
+    def on_admitted(count: int) -> None:
+        for camera in triggered * max(1, count // positions):
+            ask(camera, b"trigger")
+
+    def reopen(camera: str, why: str) -> None:
+        asked = ask(camera, b"reopen")
+        log.warning("camera is to be opened anew", camera=camera, why=why, asked=asked, count=pictures.reopened)
+
+    pictures = PictureWatch(reopen, mono_ns=clock.mono_ns)
+    eye = Eye(engine, package.manifest.id, config.rings, rois, rule.passes, mono_ns=clock.mono_ns, saw=pictures.saw)
     line = Line(
         line_config.name,
         cameras=[c.name for c in line_config.cameras],
@@ -133,6 +138,9 @@ async def run(config: ControlConfig) -> None:
         journal_trouble=recorder.trouble,
         on_admitted=on_admitted,
         clock=clock,
+        outcome_settle_ns=int(line_config.rate.plc_scan_ms * 1e6),
+        journal_alive=lambda: journal.alive,
+        pictures=pictures,
     )
     link = Link(
         loaded.plc.build(loaded.map), loaded.map, loaded.checksum, line, mono_ns=clock.mono_ns, poll_ms=line_config.poll_ms
@@ -144,6 +152,8 @@ async def run(config: ControlConfig) -> None:
     gc.collect()
     gc.freeze()
     print('{"event":"ready"}', flush=True)
+    watch = LoopWatch()
+    watch.start()
     running = asyncio.create_task(line.run(link))
     stopping = asyncio.create_task(stop.wait())
     try:
@@ -163,6 +173,7 @@ async def run(config: ControlConfig) -> None:
         except asyncio.CancelledError:
             pass
         finally:
+            watch.stop()
             journal.close()
             sender.close()
             eye.close()
@@ -205,6 +216,7 @@ class CommandSocket:
         self._name = name
         self._server: asyncio.Server | None = None
         self._open: dict[asyncio.Task[None] | None, asyncio.StreamWriter] = {}
+        self._refused = 0
 
     async def open(self, path: Path) -> None:
         """Listen; only this user may connect."""
@@ -222,6 +234,11 @@ class CommandSocket:
         await asyncio.gather(*serving, return_exceptions=True)  # a bug in one of them has gone to the line
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if len(self._open) >= MAX_CONNECTIONS:
+            self._refused += 1
+            log.warning("too many connections to the commands socket", refused=self._refused)
+            writer.close()
+            return
         me = asyncio.current_task()
         self._open[me] = writer
         try:
@@ -229,7 +246,7 @@ class CommandSocket:
                 writer.write(answer_to_json(await _answer(text, self._line, self._name)).encode() + b"\n")
                 await writer.drain()
         except (ConnectionError, ValueError):
-            pass  # services went away, and asks again with the same id; or a line had no end
+            pass  # services went away, or a line had no end
         except Exception as bug:
             self._line.crash(bug)
             raise

@@ -15,6 +15,8 @@ from gateway.core.verdict import Disposition
 
 SETTLE_NS = 1_000_000_000
 """How long after its deadline a token may wait for a lost link before its record is closed."""
+MAX_DRAFTS = 64
+"""More than the ring can hold are waiting only because it is not written; the oldest of them is given up."""
 
 
 @dataclass(slots=True)
@@ -49,6 +51,8 @@ class Pending:
     def add(self, record: PartJudged, due_ns: int, now_ns: int) -> None:
         """Take the record of a part whose token has just been put into the ring."""
         self._drafts[record.part_id] = _Draft(record=record, due_ns=due_ns, until_ns=max(due_ns, now_ns) + SETTLE_NS)
+        while len(self._drafts) > MAX_DRAFTS:
+            self._finish(next(iter(self._drafts)), "too many parts wait for the link")
 
     def compose(self, now_ns: int, trouble: str) -> Sequence[tuple[int, int, int]]:
         """Return the ring to write now; what may not be written any more is taken out of it first.

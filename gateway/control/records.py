@@ -9,7 +9,8 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 
-from gateway.core.events import LineState, PartJudged, ProcessValues
+from gateway.core.commands import AdjustParameter, Answer
+from gateway.core.events import LineState, ParameterWritten, PartJudged, ProcessValues
 from gateway.core.frame import FrameStamp
 from gateway.core.handshake import Control, ErrorCode, OfflineReason, mode_of
 from gateway.core.inspection import Inspection
@@ -60,6 +61,20 @@ def part_record(
     )
 
 
+def parameter_record(command: AdjustParameter, answer: Answer, *, t_utc_ns: int) -> ParameterWritten:
+    """Return the record of an adjustment and of what came of it."""
+    return ParameterWritten(
+        line=command.line,
+        t_utc_ns=t_utc_ns,
+        command_id=command.id,
+        tag=command.tag,
+        requested=command.value,
+        old=answer.old,
+        new=answer.new,
+        result=answer.result,
+    )
+
+
 class ProcessSampler:
     """Says when the process values are worth a record: a change at most ten times a second, otherwise once a second."""
 
@@ -90,6 +105,8 @@ def line_state(
     cameras_down: Sequence[str],
     journal_trouble: str,
     model_id: str,
+    self_check: str = "",
+    crowded: bool = False,
 ) -> tuple[LineState, OfflineReason, ErrorCode]:
     """Return the state (with time 0, so that equal states compare equal), and what the status section says of it."""
     reason = (
@@ -103,16 +120,35 @@ def line_state(
         if journal_trouble
         else OfflineReason.NONE
     )
-    error = ErrorCode.JOURNAL if journal_trouble else ErrorCode.CAMERA if cameras_down else ErrorCode.NONE
+    error = (
+        ErrorCode.SELF_CHECK
+        if self_check
+        else ErrorCode.JOURNAL
+        if journal_trouble
+        else ErrorCode.CAMERA
+        if cameras_down
+        else ErrorCode.OVERLOAD
+        if crowded
+        else ErrorCode.NONE
+    )
+    words = (
+        f"no sign of life from {', '.join(cameras_down)}"
+        if cameras_down
+        else f"the self-check fails: {self_check}"
+        if self_check
+        else "parts come faster than they can be looked at"
+        if crowded
+        else ""
+    )
     state = LineState(
         line=line,
         t_utc_ns=0,
         link=link,
-        ready=link == "up" and reason is OfflineReason.NONE,
+        ready=link == "up" and reason is OfflineReason.NONE and not self_check and not crowded,
         offline_reason=reason.name,
         error="" if error is ErrorCode.NONE else error.name,
         # Not the journal's own words: they hold figures, and a record for every change of a figure would be its end.
-        detail=detail or (f"no sign of life from {', '.join(cameras_down)}" if cameras_down else ""),
+        detail=detail or words,
         camera_up=not cameras_down,
         model_id=model_id,
     )

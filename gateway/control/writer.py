@@ -1,4 +1,4 @@
-"""The only door to a PLC write: verdict tokens, the status section, and guarded parameter adjustments.
+"""The only door to a PLC write: verdict tokens, the status section (``status.py``), and guarded parameter adjustments.
 
 Every write that leaves the gateway is decided here; the link only carries it.
 """
@@ -8,96 +8,24 @@ from __future__ import annotations
 import asyncio
 import math
 from collections import OrderedDict, deque
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable
 
+from gateway.control.status import Status
 from gateway.core.commands import AdjustParameter, Answer
 from gateway.core.errors import DeviceError
-from gateway.core.handshake import (
-    SLOTS,
-    AdjustResult,
-    Control,
-    ErrorCode,
-    Mode,
-    OfflineReason,
-    Status1,
-    Status2,
-    StopReason,
-    VerdictRing,
-    mode_of,
-)
-from gateway.core.tags import Scalar, Tag, TagMap
-from gateway.core.verdict import Disposition, Verdict
+from gateway.core.handshake import AdjustResult, Control, Mode, VerdictRing, mode_of
+from gateway.core.tags import Tag, TagMap
+from gateway.core.verdict import Verdict
 from gateway.plc.link import Link
 from gateway.plc.listener import UpImage
 
 REMEMBERED_COMMANDS = 256
 READ_BACK_NS = 1_000_000_000
 """How long after its acceptance a value may take to show in the PLC's block."""
+WAYS_BACK = 2
+"""How often the last good value is asked for when a new one was accepted and not applied: once, and one retry."""
 #: Differences below this share of a parameter's span are one value: the PLC holds it as a 32-bit Real.
 TOLERANCE = 1e-4
-
-
-@dataclass(slots=True)
-class Status:
-    """The status section's changing part, by meaning."""
-
-    ready: bool = False
-    online: bool = False
-    offline_reason: OfflineReason = OfflineReason.STARTING
-    error: ErrorCode = ErrorCode.NONE
-    stop_reason: StopReason = StopReason.NONE
-    completed: bool = False
-    disposition: Disposition | None = None
-    late: bool = False
-    result_code: int = 0
-    part_id: int = 0
-    inspection_id: int = 0
-    encoder: int = 0
-    score: float = 0.0
-    latency_ms: float = 0.0
-    model_version: int = 0
-    config_checksum: int = 0
-    simulated: bool = False
-    """Pictures come from files or a simulation: the PLC must reject unless it is simulated itself."""
-
-    def section(self) -> Mapping[str, Scalar]:
-        """Return the section's values by role."""
-        one = Status1.TRIGGER_READY if self.ready else Status1(0)
-        if self.online:
-            one |= Status1.ONLINE
-        if self.completed:
-            one |= Status1.INSPECTION_COMPLETED
-        if self.error:
-            one |= Status1.ERROR
-        two = {
-            Disposition.PASS: Status2.PASS,
-            Disposition.FAIL: Status2.FAIL,
-            Disposition.NOT_INSPECTED: Status2.NOT_INSPECTED,
-            None: Status2(0),
-        }[self.disposition]
-        if self.late:
-            two |= Status2.RESULT_TIMEOUT
-        if self.stop_reason:
-            two |= Status2.STOP_REQUEST
-        if self.simulated:
-            two |= Status2.SIMULATED
-        return {
-            "status1": int(one) | (int(self.offline_reason) << 4),
-            "status2": int(two),
-            "error.code": int(self.error),
-            "stop.reason": int(self.stop_reason),
-            "result.code": self.result_code,
-            "inspection.id": self.inspection_id,
-            "acquisition.id": self.inspection_id,
-            "result.part.id": self.part_id,
-            "encoder.echo": self.encoder,
-            "score": self.score,
-            "latency": self.latency_ms,
-            "buffers.remaining": SLOTS,
-            "model.version": self.model_version,
-            "config.checksum": self.config_checksum,
-        }
 
 
 class Writer:
@@ -108,6 +36,8 @@ class Writer:
         self.ring = VerdictRing()
         self.status = Status()
         self.link: Link | None = None
+        self.on_not_applied: Callable[[str], None] = lambda words: None
+        """Told, in words, of a value that the PLC accepted and did not apply; set by the line."""
         self._mono_ns = mono_ns
         self._params: dict[str, tuple[int, Tag]] = {t.name: (i, t) for i, t in enumerate(tag_map.params())}
         self._answers: OrderedDict[str, Answer] = OrderedDict()
@@ -142,7 +72,8 @@ class Writer:
 
         ``up`` is the newest image of the PLC. The answer's ``result`` is ``confirmed`` only after the PLC accepted the request
         and the parameter was read back with the new value; ``blocked:`` means that nothing was sent, ``refused:`` that the PLC
-        said no or did not apply it, ``unknown:`` that no answer came.
+        said no or did not apply it, ``unknown:`` that no answer came. A value that was accepted and not applied is followed by
+        a request for the one before it, and ``new`` is what stands after that.
         """
         if (known := self._answers.get(command.id)) is not None:
             return known
@@ -152,10 +83,11 @@ class Writer:
         old = self._current(command.tag, up)
         if blocked:
             return Answer(id=command.id, result=f"blocked: {blocked}", old=old)
+        assert old is not None  # noqa: S101 - _why_not has seen to it
         future: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
         self._open = (command.id, future)
         try:
-            result, new = await self._request(command)
+            result, new = await self._request(command, old)
             answer = Answer(id=command.id, result=result, old=old, new=new)
             future.set_result(answer)
         finally:
@@ -166,51 +98,116 @@ class Writer:
             self._answers.popitem(last=False)
         return answer
 
-    async def _request(self, command: AdjustParameter) -> tuple[str, float | None]:
+    async def _request(self, command: AdjustParameter, old: float) -> tuple[str, float | None]:
         """Send the request and read the parameter back; return the result and what the PLC holds, None if that is unknown."""
         assert self.link is not None  # noqa: S101 - _why_not has seen to it
-        index, tag = self._params[command.tag]
-        self._moves[command.tag].append(self._mono_ns())
+        epoch = self.epoch
+        trouble = ""
         try:
-            verdict, echoed = await self.link.adjust(index, command.value, command.expected_old)
+            verdict, echoed = await self._send(command.tag, command.value, command.expected_old)
             if verdict is not AdjustResult.ACCEPTED:
                 return f"refused: {verdict.name}", echoed if math.isfinite(echoed) else None
-            until_ns = self._mono_ns() + READ_BACK_NS
-            while True:
-                holds = self._current(command.tag, await self.link.next_image())
-                if holds is not None and self._same(tag, holds, command.value):
-                    return "confirmed", holds
-                if self._mono_ns() > until_ns:
-                    return f"refused: accepted, but the PLC holds {holds}", holds
+            applied, up = await self._read_back(command.tag, command.value)
+            if applied:
+                return "confirmed", self._current(command.tag, up)
+            holds = self._current(command.tag, up)
+            trouble = f"accepted, but the PLC holds {'no value' if holds is None else f'{holds:g}'}; "
+            self.on_not_applied(f"{command.tag} {old:g} → {command.value:g}: {trouble}going back")
+            why, holds = await self._go_back(command.tag, old, up, epoch)
+            return f"refused: {trouble}{why}", holds
         except DeviceError as error:
-            return f"unknown: {error}", None
+            return f"unknown: {trouble}{error}", None
+
+    async def _go_back(self, name: str, good: float, up: UpImage, epoch: int) -> tuple[str, float | None]:
+        """Ask for the last good value again; return in words what came of it, and what the PLC holds.
+
+        The rate limit does not hold up the way back, but every other gate does: a value more than a step away from the last
+        good one is somebody else's doing, and another owner, another mode or a permit withdrawn end it. DeviceError when the
+        answer is lost: the request may have been carried out.
+        """
+        assert self.link is not None  # noqa: S101 - _why_not has seen to it
+        expected = self._current(name, up)
+        for _ in range(WAYS_BACK):
+            holds = self._current(name, up)
+            if expected is None:
+                return "no way back: it is not known what to go back from", holds
+            if why_not := self._why_no_write(up, epoch) or self._why_no_move(name, expected, good):
+                return f"no way back: {why_not}", holds
+            verdict, echoed = await self._send(name, good, expected)
+            if verdict is AdjustResult.ACCEPTED:
+                back, up = await self._read_back(name, good)
+                expected = self._current(name, up)
+                if back:
+                    return f"went back to {good:g}", expected
+            elif verdict is AdjustResult.STALE_EXPECTED_OLD:
+                # The refusal tells what the PLC holds, which its block did not show.
+                expected = echoed if math.isfinite(echoed) else None
+                up = await self.link.next_image()
+            else:
+                return f"no way back: {verdict.name}", echoed if math.isfinite(echoed) else None
+        return f"no way back in {WAYS_BACK} requests", self._current(name, up)
+
+    async def _send(self, name: str, value: float, expected_old: float) -> tuple[AdjustResult, float]:
+        assert self.link is not None  # noqa: S101 - _why_not has seen to it
+        self._moves[name].append(self._mono_ns())
+        return await self.link.adjust(self._params[name][0], value, expected_old)
+
+    async def _read_back(self, name: str, value: float) -> tuple[bool, UpImage]:
+        """Return whether the PLC shows the value within the time, and the image that tells."""
+        assert self.link is not None  # noqa: S101 - _why_not has seen to it
+        _, tag = self._params[name]
+        until_ns = self._mono_ns() + READ_BACK_NS
+        while True:
+            up = await self.link.next_image()
+            holds = self._current(name, up)
+            if holds is not None and self._same(tag, holds, value):
+                return True, up
+            if self._mono_ns() > until_ns:
+                return False, up
 
     def _why_not(self, command: AdjustParameter, up: UpImage | None) -> str:
         if command.tag not in self._params:
             return f"{command.tag} is not on the whitelist (role: param in the tag map)"
         if self._open is not None:
             return "another adjustment is under way"
+        if why_not := self._why_no_write(up, self.epoch):
+            return why_not
+        _, tag = self._params[command.tag]
+        old = self._current(command.tag, up)
+        if old is None or not self._same(tag, old, command.expected_old):
+            return f"the PLC holds {old}, expected was {command.expected_old:g}"
+        return self._why_no_move(command.tag, old, command.value) or self._why_not_yet(command.tag)
+
+    def _why_no_write(self, up: UpImage | None, epoch: int) -> str:
+        """Return why no parameter may be written now at all, or as the owner of that epoch, or ''."""
         if self.link is None or self.link.state != "up" or up is None:
             return "the PLC link is not up"
+        if self.epoch != epoch:
+            return "the line has had another owner since"
         if not up.control & Control.ADJUST_PERMIT:
             return "the PLC's AdjustPermit is off"
         if mode_of(up.control) is not Mode.AUTOMATIC:
             return f"the line is in mode {mode_of(up.control).name}"
-        _, tag = self._params[command.tag]
+        return ""
+
+    def _why_no_move(self, name: str, old: float, value: float) -> str:
+        """Return why the parameter may not be brought from ``old`` to ``value``, or ''."""
+        _, tag = self._params[name]
         low, high = tag.range or (math.inf, -math.inf)
-        if not (math.isfinite(command.value) and low <= command.value <= high):
-            return f"{command.value:g} is outside {low:g} … {high:g} {tag.unit}"
-        old = self._current(command.tag, up)
-        if old is None or not self._same(tag, old, command.expected_old):
-            return f"the PLC holds {old}, expected was {command.expected_old:g}"
-        span = high - low
-        if tag.step is None or abs(command.value - old) > tag.step + TOLERANCE * span:
-            return f"a move of {command.value - old:+g} exceeds the step limit of {tag.step} {tag.unit}"
+        if not (math.isfinite(value) and low <= value <= high):
+            return f"{value:g} is outside {low:g} … {high:g} {tag.unit}"
+        if tag.step is None or abs(value - old) > tag.step + TOLERANCE * (high - low):
+            return f"a move of {value - old:+g} exceeds the step limit of {tag.step} {tag.unit}"
+        return ""
+
+    def _why_not_yet(self, name: str) -> str:
+        """Return why the parameter has been moved too often lately, or ''."""
+        _, tag = self._params[name]
         if tag.rate_per_min is None:
-            return f"{command.tag} has no rate_per_min"
+            return f"{name} has no rate_per_min"
         # Less than one a minute is one in a longer time.
         most, span_s = (int(tag.rate_per_min), 60.0) if tag.rate_per_min >= 1 else (1, 60.0 / tag.rate_per_min)
-        moves = self._moves[command.tag]
+        moves = self._moves[name]
         while moves and moves[0] <= self._mono_ns() - span_s * 1e9:
             moves.popleft()
         if len(moves) >= most:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import Literal
 
 from gateway.core.frame import FrameStamp
@@ -33,47 +34,40 @@ def frame_distance(by: By, a: FrameStamp, b: FrameStamp) -> int:
     return NEVER if a.encoder is None or b.encoder is None else abs(encoder_delta(a.encoder, b.encoder))
 
 
+@dataclass(slots=True, eq=False)
+class Arrival:
+    """A frame that came lately."""
+
+    stamp: FrameStamp
+    used: bool = False
+    """Whether it lay within the window of as many parts as a picture shows: it is evidence for no other part any more."""
+
+
 class Arrivals:
-    """The frames that came lately, by camera, each with whether it was within some part's window."""
+    """The frames that came lately, by camera."""
 
     def __init__(self, cameras: Iterable[str], keep_ns: int) -> None:
         """Keep frames for ``keep_ns`` after they became available, at most KEEP_FRAMES a camera."""
         self._keep_ns = keep_ns
-        self._frames: dict[str, deque[tuple[FrameStamp, bool]]] = {c: deque() for c in cameras}
-        self.orphans = 0
-        """Frames that went without ever being within a part's window."""
+        self._frames: dict[str, deque[Arrival]] = {c: deque(maxlen=KEEP_FRAMES) for c in cameras}
 
-    def add(self, stamp: FrameStamp, *, used: bool) -> None:
-        """Take a frame; the oldest of a full camera goes."""
-        frames = self._frames[stamp.camera]
-        frames.append((stamp, used))
-        if len(frames) > KEEP_FRAMES:
-            self._drop_first(frames)
+    def add(self, stamp: FrameStamp) -> Arrival:
+        """Take a frame; the oldest of a full camera goes. KeyError for a camera that the line does not have."""
+        arrival = Arrival(stamp)
+        self._frames[stamp.camera].append(arrival)
+        return arrival
 
-    def remove(self, stamp: FrameStamp) -> None:
-        """Take back an unused frame that is about to be placed anew."""
-        self._frames[stamp.camera].remove((stamp, False))
-
-    def of(self, camera: str) -> list[tuple[FrameStamp, bool]]:
-        """Return the camera's frames, oldest first; KeyError for a camera that the line does not have."""
-        return list(self._frames[camera])
-
-    def cameras(self) -> tuple[str, ...]:
-        """Return the cameras."""
-        return tuple(self._frames)
+    def of(self, camera: str) -> tuple[Arrival, ...]:
+        """Return the camera's frames, oldest first."""
+        return tuple(self._frames[camera])
 
     def forget_old(self, now_ns: int) -> None:
         """Drop what is too old to show a part that has only now been triggered."""
         for frames in self._frames.values():
-            while frames and now_ns - frames[0][0].t_available_ns > self._keep_ns:
-                self._drop_first(frames)
+            while frames and now_ns - frames[0].stamp.t_available_ns > self._keep_ns:
+                frames.popleft()
 
     def clear(self) -> None:
         """Drop everything."""
         for frames in self._frames.values():
-            while frames:
-                self._drop_first(frames)
-
-    def _drop_first(self, frames: deque[tuple[FrameStamp, bool]]) -> None:
-        _, used = frames.popleft()
-        self.orphans += not used
+            frames.clear()

@@ -78,6 +78,14 @@ class PartIdJump(GatewayError):
         super().__init__(f"PartId jumped from {before} to {after}: the PLC was restarted or counts anew")
 
 
+class SelfCheckFailed(GatewayError):
+    """A stage of the way from picture to token has not worked for too long: the process ends, to be started afresh."""
+
+    def __init__(self, stages: str) -> None:
+        """Name what could not be proven."""
+        super().__init__(f"the self-check fails: {stages}")
+
+
 class ModelError(GatewayError):
     """A model package is absent, altered or does not fit; it may not serve."""
 

@@ -112,6 +112,8 @@ class ErrorCode(IntEnum):
     BYTE_ORDER = 3
     CAMERA = 4
     JOURNAL = 5
+    SELF_CHECK = 6
+    OVERLOAD = 7
 
 
 class Outcome(IntEnum):

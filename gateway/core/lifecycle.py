@@ -46,7 +46,7 @@ class Action(Enum):
     DOUBT = "take its token back if it is not out yet"
 
 
-#: The whole behaviour: (state, event) → (next state, action). What is not listed is impossible and is ignored.
+#: The whole behaviour: (state, event) → (next state, action). What is not listed is a bug of the tracker.
 TABLE: dict[tuple[State, Event], tuple[State, Action]] = {
     (State.WAITING, Event.BOUND): (State.INSPECTING, Action.INSPECT),
     (State.WAITING, Event.FAULT): (State.JUDGED, Action.REJECT),

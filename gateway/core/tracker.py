@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
-from gateway.core.binding import Arrivals, By, exposure_distance, frame_distance
+from gateway.core.binding import Arrival, Arrivals, By, exposure_distance, frame_distance
 from gateway.core.errors import PartIdJump
 from gateway.core.frame import FrameStamp
 from gateway.core.handshake import SLOTS, Outcome
@@ -22,6 +22,8 @@ from gateway.core.verdict import not_inspected
 MAX_GAP = 1024
 """A jump of the PartId beyond this is no gap but another counter: the PLC was restarted."""
 MAX_OPEN = 4096
+MAX_BEHIND = 2 * SLOTS
+"""After so many parts in a row that lie behind the last place, the encoder has been set anew."""
 
 
 @dataclass(slots=True)
@@ -29,7 +31,8 @@ class _Entry:
     part: Part
     known_place: bool
     state: State = State.WAITING
-    stamps: dict[View, FrameStamp] = field(default_factory=dict)
+    stamps: dict[str, FrameStamp] = field(default_factory=dict)
+    """By camera."""
     bound_ns: int = 0
 
 
@@ -61,14 +64,12 @@ class Tracker:
         self._parts: dict[int, _Entry] = {}
         self._arrivals = Arrivals((camera for camera, _ in config.cameras), config.frame_wait_ns + config.deadline_ns)
         self._head: int | None = None
+        self._last_place: int | None = None
+        """Encoder of the newest part that came in its order."""
+        self._behind = 0
+        """Parts in a row whose encoder lies behind it."""
         self.admitted = 0
         self.missed_triggers = 0
-        self.conflicts = 0
-
-    @property
-    def orphan_frames(self) -> int:
-        """Return how many frames went without ever being within a part's window."""
-        return self._arrivals.orphans
 
     @property
     def open_parts(self) -> int:
@@ -83,23 +84,25 @@ class Tracker:
             if e.state in (State.WAITING, State.INSPECTING) and e.part.trigger.t_mono_ns <= t_mono_ns
         )
 
-    def baseline(self, head: int, now_ns: int) -> list[Effect]:
+    def baseline(self, head: int, now_ns: int, *, encoder: int | None = None) -> list[Effect]:
         """Take ``head`` as seen after a (re)connect: parts up to it get no token; those missed are recorded.
 
-        Raises PartIdJump when ``head`` does not follow what was known before: the caller treats the PLC as restarted.
+        ``encoder`` is where ``head`` passed the photo-eye, if that is known. Raises PartIdJump when ``head`` does not follow
+        what was known before: the caller treats the PLC as restarted.
         """
         effects: list[Effect] = []
         if self._head is None:
             # What was exposed before the baseline shows parts that get no token, or was counted by another encoder.
             self._arrivals.clear()
         else:
-            self._follow(head)
+            _check_follows(self._head, head)
             while self._head != head:
                 self._head = next_part_id(self._head)
-                entry = self._admit(self._head, None, 0, now_ns, effects)
-                if entry is not None:
-                    self._fire(entry, Event.LEAVE, effects, "passed the photo-eye while the link was down")
+                entry = self._admit(self._head, 0, now_ns, effects, known_place=False)
+                self._fire(entry, Event.LEAVE, effects, "passed the photo-eye while the link was down")
         self._head = head
+        if encoder is not None:
+            self._moves_on(encoder)
         return effects
 
     def poll(self, head: int, ring: Sequence[tuple[int, int]], now_ns: int, *, since_ns: int | None = None) -> list[Effect]:
@@ -111,7 +114,7 @@ class Tracker:
         if self._head is None:
             raise RuntimeError("poll before baseline")
         self._arrivals.forget_old(now_ns)
-        self._follow(head)
+        _check_follows(self._head, head)
         effects: list[Effect] = []
         arrived: list[_Entry] = []
         timed = since_ns is not None and now_ns - since_ns + self._config.trigger_lag_ns <= self._config.window
@@ -119,13 +122,14 @@ class Tracker:
             self._head = next_part_id(self._head)
             ring_id, encoder = ring[self._head % SLOTS]
             known = ring_id == self._head
-            placed = known and (self._config.by == "encoder" or timed)
-            entry = self._admit(self._head, encoder if placed else None, encoder, now_ns, effects)
-            if entry is None:
-                continue
+            in_order = known and self._moves_on(encoder)
+            placed = in_order and (self._config.by == "encoder" or timed)
+            entry = self._admit(self._head, encoder, now_ns, effects, known_place=placed)
             if not known:
                 self.missed_triggers += 1
                 self._fire(entry, Event.FAULT, effects, "its trigger was overwritten before it was read")
+            elif not in_order:
+                self._fire(entry, Event.FAULT, effects, "its encoder lies behind that of the part before it")
             elif not placed:
                 self._fire(entry, Event.FAULT, effects, "the link was too slow to tell when it passed the photo-eye")
             else:
@@ -136,16 +140,23 @@ class Tracker:
             self._bind_waiting_frames(entry, now_ns, effects)
         return effects
 
-    def _follow(self, head: int) -> None:
-        before = self._head
-        if before is not None and head != before and (head == 0 or part_id_distance(before, head) > MAX_GAP):
-            raise PartIdJump(before, head)
+    def _moves_on(self, encoder: int) -> bool:
+        """Return whether the belt can have moved from the last part's place to this one's, but for the window.
+
+        A read that meets the PLC's writing may show a slot's new PartId with the encoder of the part 8 before it.
+        """
+        behind = self._last_place is not None and encoder_delta(encoder, self._last_place) < -self._config.window
+        if behind and self._behind < MAX_BEHIND:
+            self._behind += 1
+            return False
+        self._last_place, self._behind = encoder, 0
+        return True
 
     def frame(self, stamp: FrameStamp, now_ns: int) -> list[Effect]:
         """Take a frame that became available; bind it if that is unambiguous. KeyError for a camera the line does not have."""
         effects: list[Effect] = []
         self._arrivals.forget_old(now_ns)
-        self._place(stamp, now_ns, effects)
+        self._place(self._arrivals.add(stamp), now_ns, effects)
         return effects
 
     def inspected(self, part: Part, inspection: Inspection, now_ns: int) -> list[Effect]:
@@ -155,12 +166,12 @@ class Tracker:
         """
         entry = self._parts.get(part.part_id)
         effects: list[Effect] = []
-        awaited = entry is not None and entry.part is part and entry.state is State.INSPECTING
-        if entry is not None and awaited and inspection.part_id == part.part_id:
-            if now_ns > entry.part.due_mono_ns:
-                self._fire(entry, Event.FAULT, effects, "the inspection ended after the deadline", late=True)
-            else:
-                self._fire(entry, Event.INSPECTED, effects, inspection=inspection)
+        if entry is None or entry.part is not part or entry.state is not State.INSPECTING or inspection.part_id != part.part_id:
+            return effects
+        if now_ns > part.due_mono_ns:
+            self._fire(entry, Event.FAULT, effects, "the inspection ended after the deadline", late=True)
+        else:
+            self._fire(entry, Event.INSPECTED, effects, inspection=inspection)
         return effects
 
     def outcomes(self, ring: Iterable[tuple[int, int]]) -> list[Effect]:
@@ -199,7 +210,7 @@ class Tracker:
         effects: list[Effect] = []
         for entry in list(self._parts.values()):
             self._fire(entry, Event.LEAVE, effects, reason)
-        self._head = None
+        self._head = self._last_place = None
         return effects
 
     # -- the table at work ------------------------------------------------------------------------------------------
@@ -215,12 +226,9 @@ class Tracker:
         outcome: Outcome | None = None,
         late: bool = False,
     ) -> None:
-        step = TABLE.get((entry.state, event))
-        if step is None:
-            return
-        entry.state, action = step
+        entry.state, action = TABLE[entry.state, event]
         part = entry.part
-        stamps = tuple(entry.stamps[v] for v in part.views if v in entry.stamps)
+        stamps = tuple(entry.stamps[v.camera] for v in part.views if v.camera in entry.stamps)
         if action is Action.INSPECT:
             effects.append(Inspect(part=part, stamps=stamps))
         elif action is Action.JUDGE and inspection is not None:
@@ -236,20 +244,15 @@ class Tracker:
             del self._parts[part.part_id]
             effects.append(Closed(part_id=part.part_id, outcome=outcome))
 
-    def _admit(self, part_id: int, encoder: int | None, fallback: int, now_ns: int, effects: list[Effect]) -> _Entry | None:
-        if part_id in self._parts:
-            return None
+    def _admit(self, part_id: int, encoder: int, now_ns: int, effects: list[Effect], *, known_place: bool) -> _Entry:
         self.admitted += 1
         if len(self._parts) >= MAX_OPEN:
             self._fire(next(iter(self._parts.values())), Event.LEAVE, effects, "too many parts in flight")
-        place = fallback if encoder is None else encoder
-        position = self._position(place) if encoder is not None else 0
+        position = self._position(encoder)
         views = tuple(View(camera=c, offset=o, position=position) for c, o in self._config.cameras)
         due = now_ns + self._config.frame_wait_ns + self._config.deadline_ns
-        trigger = Trigger(part_id=part_id, encoder=place, t_mono_ns=now_ns)
-        entry = _Entry(
-            part=Part(part_id=part_id, trigger=trigger, views=views, due_mono_ns=due), known_place=encoder is not None
-        )
+        trigger = Trigger(part_id=part_id, encoder=encoder, t_mono_ns=now_ns)
+        entry = _Entry(part=Part(part_id=part_id, trigger=trigger, views=views, due_mono_ns=due), known_place=known_place)
         self._parts[part_id] = entry
         return entry
 
@@ -273,7 +276,9 @@ class Tracker:
         return exposure_distance(self._config.by, entry.part.trigger, view, stamp) <= self._config.window
 
     def _same_group(self, entries: list[_Entry]) -> bool:
-        return len({e.part.trigger.encoder for e in entries}) == 1 and len(entries) == self._config.positions
+        # By position, not by number: once three stood at one place it is not certain which two a picture shows.
+        places = {e.part.trigger.encoder for e in entries}
+        return len(places) == 1 and [e.part.views[0].position for e in entries] == list(range(self._config.positions))
 
     def _check_spacing(self, entry: _Entry, effects: list[Effect]) -> None:
         """Two photo-eye edges closer than the window: a bounce or two parts at once; neither can be told apart."""
@@ -288,53 +293,55 @@ class Tracker:
         if self._config.positions > 1:
             close = [e for e in close if e.part.trigger.encoder != mine]
         if close:
-            self.conflicts += 1
             for e in (*close, entry):
                 self._fire(e, Event.FAULT, effects, "two triggers within the binding window")
 
-    def _place(self, stamp: FrameStamp, now_ns: int, effects: list[Effect]) -> None:
-        near, by = self._near(stamp), self._config.by
+    def _place(self, arrival: Arrival, now_ns: int, effects: list[Effect]) -> None:
+        stamp, near = arrival.stamp, self._near(arrival.stamp)
         if len(near) < self._config.positions:
-            self._arrivals.add(stamp, used=False)
             return
-        rivals = [f for f, _ in self._arrivals.of(stamp.camera) if frame_distance(by, f, stamp) <= self._config.window]
-        self._arrivals.add(stamp, used=True)
-        taken = any(v.camera == stamp.camera and v in e.stamps for e in near for v in e.part.views)
-        if not self._same_group(near) or taken or rivals:
-            self.conflicts += 1
-            for e in near:
-                self._fire(e, Event.FAULT, effects, "more than one part or frame within the binding window")
+        arrival.used = True
+        others = (a.stamp for a in self._arrivals.of(stamp.camera) if a is not arrival)
+        rival = any(frame_distance(self._config.by, stamp, other) <= self._config.window for other in others)
+        if rival or any(stamp.camera in e.stamps for e in near) or not self._same_group(near):
+            self._doubt(near, effects)
             return
         for e in near:
             self._bind(e, stamp, now_ns, effects)
 
     def _bind_waiting_frames(self, entry: _Entry, now_ns: int, effects: list[Effect]) -> None:
-        for camera in self._arrivals.cameras():
-            view = next(v for v in entry.part.views if v.camera == camera)
-            near = [(f, used) for f, used in self._arrivals.of(camera) if self._in_window(entry, view, f)]
-            if not near:
-                continue
-            if len(near) > 1 or near[0][1]:
-                self.conflicts += 1
-                group = {id(e): e for f, _ in near for e in self._near(f)}
-                for e in group.values():
-                    self._fire(e, Event.FAULT, effects, "more than one part or frame within the binding window")
-                continue
-            self._arrivals.remove(near[0][0])
-            self._place(near[0][0], now_ns, effects)
+        if entry.stamps:
+            return  # bound a moment ago with another part of the picture
+        for view in entry.part.views:
+            near = [a for a in self._arrivals.of(view.camera) if self._in_window(entry, view, a.stamp)]
+            if len(near) > 1 or any(a.used for a in near):
+                group = {id(e): e for a in near for e in self._near(a.stamp)}
+                self._doubt(group.values(), effects)
+                for a in near:
+                    a.used = True
+            elif near:
+                self._place(near[0], now_ns, effects)
+
+    def _doubt(self, entries: Iterable[_Entry], effects: list[Effect]) -> None:
+        for e in entries:
+            self._fire(e, Event.FAULT, effects, "more than one part or frame within the binding window")
 
     def _bind(self, entry: _Entry, stamp: FrameStamp, now_ns: int, effects: list[Effect]) -> None:
         if entry.state is not State.WAITING:
             return
         part = entry.part
-        view = next(v for v in part.views if v.camera == stamp.camera)
-        entry.stamps[view] = stamp
+        entry.stamps[stamp.camera] = stamp
         # A frame is not available before it is announced; a time beyond that would stretch the deadline.
         entry.bound_ns = max(entry.bound_ns, min(stamp.t_available_ns, now_ns))
         if len(entry.stamps) == len(part.views):
             due = max(part.trigger.t_mono_ns, entry.bound_ns) + self._config.deadline_ns
             entry.part = replace(part, due_mono_ns=due)
             self._fire(entry, Event.BOUND, effects)
+
+
+def _check_follows(before: int, head: int) -> None:
+    if head != before and (head == 0 or part_id_distance(before, head) > MAX_GAP):
+        raise PartIdJump(before, head)
 
 
 _OUTCOMES = frozenset(o.value for o in Outcome if o is not Outcome.NONE)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from gateway.core.events import PartJudged, PartOutcome, Record, TokenFate
+from gateway.core.events import AlarmChanged, PartJudged, PartOutcome, Record, TokenFate
 
 
 @dataclass(slots=True, kw_only=True)
@@ -19,6 +19,8 @@ class Counters:
     result_timeout: int = 0
     bypassed: int = 0
     reject_not_confirmed: int = 0
+    alarms: int = 0
+    """How often one came; no tag shows it yet."""
 
     def count(self, record: Record) -> None:
         """Take one record into account; each must come exactly once."""
@@ -33,5 +35,7 @@ class Counters:
             case PartOutcome():
                 self.bypassed += record.outcome == "BYPASSED"
                 self.reject_not_confirmed += record.outcome == "REJECT_NOT_CONFIRMED"
+            case AlarmChanged():
+                self.alarms += record.active
             case _:
                 pass

@@ -19,7 +19,7 @@ import structlog
 from asyncua import ua
 from asyncua.ua.object_ids import ObjectIds
 
-from gateway.core.errors import ConfigError
+from gateway.core.errors import ConfigError, GatewayError
 from gateway.core.tags import Quality
 from gateway.opcua.access import Trust, Users
 from gateway.opcua.flat import TAGS, Param
@@ -80,7 +80,7 @@ class OpcUaServer:
     async def start(self) -> None:
         """Make keys and users at the first start, build the tags, listen.
 
-        Raises ConfigError when the port is taken or the keys or users cannot be used, each with the remedy.
+        Raises GatewayError when the port is taken, ConfigError when the keys or users cannot be used, each with the remedy.
         """
         own = own_certificate(self._pki, self._application_uri, self._host)
         users = Users(self._users_file)
@@ -102,7 +102,8 @@ class OpcUaServer:
             await server.start()
         except OSError as e:
             what = "is taken" if e.errno == errno.EADDRINUSE else f"cannot be used ({e.strerror})"
-            raise ConfigError(
+            # No ConfigError: whoever holds it, a gateway that is just ending say, may let go of it.
+            raise GatewayError(
                 f"opcua: port {self._port} on {self._host} {what}; stop the program that holds it"
                 f" (ss -ltnp 'sport = :{self._port}') or set opcua.port to another one"
             ) from e

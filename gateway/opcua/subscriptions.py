@@ -1,11 +1,13 @@
 """Subscriptions within bounds: how often, how many, how deep, and what counts as a change.
 
 The library takes any publishing interval and queue, copies each value for each item, and measures a deadband from the last
-sample, so that a slow ramp never shows. It must not know sessions' rights or tags.
+sample, so that a slow ramp never shows; and each subscription leaves a logger behind for ever. It must not know sessions'
+rights or tags.
 """
 
 from __future__ import annotations
 
+import logging
 import math
 from typing import Any
 
@@ -22,6 +24,9 @@ MIN_PUBLISHING_MS = 100.0
 MAX_PUBLISHING_MS = 60_000.0
 MAX_SUBSCRIPTIONS_PER_SESSION = 20
 MAX_ITEMS_PER_SESSION = 2000
+
+_LOGGER = logging.getLogger(MonitoredItemService.__module__)
+"""Made before its children: logging would keep those without a parent in the place held free for it."""
 
 _NUMBERS = frozenset(range(ObjectIds.SByte, ObjectIds.Double + 1))
 
@@ -118,6 +123,8 @@ class Subscriptions(SubscriptionService):
         result = await super().create_subscription(params, callback, session_id, request_callback)
         subscription = self.subscriptions[result.SubscriptionId]
         subscription.monitored_item_srv = Items(subscription, self.aspace)
+        # Its logger is named by its number, and logging forgets no name.
+        logging.Logger.manager.loggerDict.pop(f"{_LOGGER.name}.{result.SubscriptionId}", None)
         return result
 
     def of(self, session_id: ua.NodeId) -> dict[int, Any]:

@@ -7,6 +7,8 @@ connection cannot be trusted any more; every further call raises DeviceUnavailab
 from __future__ import annotations
 
 import asyncio
+import socket
+import struct
 from typing import Protocol
 
 from gateway.core.tags import Span
@@ -48,3 +50,14 @@ def raise_if_cancelled() -> None:
     task = asyncio.current_task()
     if task is not None and task.cancelling():
         raise asyncio.CancelledError
+
+
+def forget_at_close(transport: asyncio.BaseTransport | None) -> None:
+    """Let the kernel drop what the peer has not acknowledged when this connection ends, also by the death of the process.
+
+    It would go on sending for many seconds otherwise: when a cable is plugged in again, a request that was given up long ago
+    would reach the PLC behind newer ones.
+    """
+    sock = transport.get_extra_info("socket") if transport is not None else None
+    if sock is not None:  # a transport in memory has none
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))

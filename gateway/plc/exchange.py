@@ -28,6 +28,7 @@ class Exchange:
         """Lay everything out once."""
         self._order = tag_map.order
         self._codec = BlockCodec(tag_map.up, tag_map.order)
+        self._down = BlockCodec(tag_map.down, tag_map.order)
         self.up = Span(block=tag_map.up, offset=0, length=tag_map.up.size)
         """What is read cyclically, with one request."""
         self._process = tuple(leaf.name for tag in tag_map.process_tags() for leaf in tag.leaves())
@@ -47,6 +48,18 @@ class Exchange:
         """Return where and what to write for the token ring: (PartId, Verdict, Check) × 8."""
         words = {n: v for keys, slot in zip(self._slots, ring, strict=True) for n, v in zip(keys, slot, strict=True)}
         return self._spans["tokens"], encode_section(self._tags["tokens"], words, self._order)
+
+    @property
+    def token_span(self) -> Span:
+        """Return where the token ring lies."""
+        return self._spans["tokens"]
+
+    def ring(self, data: bytes) -> list[tuple[int, int, int]]:
+        """Return (PartId, Verdict, Check) × 8 from the bytes of :attr:`token_span`."""
+        span = self.token_span
+        rest = span.block.size - span.offset - span.length
+        words = self._down.decode(bytes(span.offset) + data + bytes(rest))
+        return [(int(words[p]), int(words[v]), int(words[c])) for p, v, c in self._slots]
 
     def values(self, data: bytes) -> dict[str, Scalar]:
         """Return every value of the up block by its dotted name."""

@@ -1,8 +1,10 @@
 """The one link to a PLC: the only code that reconnects, backs off, claims, reads cyclically and feeds the heartbeat.
 
 It moves block images and knows the handshake; what a part is, and what is written into which slot, is the listener's affair.
-Any error or cancelled call drops the connection. After every (re)connect the map is verified, ownership is settled and the
-first read is handed over as a baseline.
+Any error or cancelled call drops the connection. After every (re)connect the map is verified, ownership is settled, the tokens
+that the PLC has are read back and the first read is handed over as a baseline. Nothing is said to the PLC, neither a token
+nor a heartbeat, but on the strength of a fresh read that showed the own epoch: a process that was stopped reads before it
+speaks.
 """
 
 from __future__ import annotations
@@ -16,19 +18,20 @@ from gateway.core.errors import DeviceError, DeviceProtocolError, DeviceRefused,
 from gateway.core.handshake import (
     HEARTBEAT_MS,
     LINK_TIMEOUT_MS,
-    SENTINEL_DWORD,
-    SENTINEL_REAL,
     WATCHDOG_MS,
     AdjustResult,
+    Token,
     epoch_fold,
+    read_token,
 )
 from gateway.core.tags import Scalar, Span, TagMap
 from gateway.plc.driver import PlcDriver, raise_if_cancelled
 from gateway.plc.exchange import Exchange
 from gateway.plc.listener import LinkState, Listener, UpImage
+from gateway.plc.verify import verify_interface
 
 BACKOFF_S = (0.02, 0.25)
-REFUSED_PAUSE_S = 2.0
+REFUSED_PAUSE_S = 0.5
 CLAIM_REPEAT_S = 0.25
 ADJUST_TIMEOUT_S = 2.0
 
@@ -114,7 +117,8 @@ class Link:
     async def write_status_now(self) -> None:
         """Write the status section once, at the end of an orderly stop; does nothing when the link is not up."""
         if self.state == "up":
-            await self._write_status()
+            async with self._lock:
+                await self._write_status()
 
     # -- the life of the connection ---------------------------------------------------------------------------------------
 
@@ -130,10 +134,14 @@ class Link:
         pause = BACKOFF_S[0]
         while True:
             errors: list[BaseException] = []
+            begun_ns = self._mono_ns()
             try:
                 await self._driver.connect()
                 up = await self._verify()
+                before = self.epoch
                 up = await self._own(up)
+                if self.epoch == before:
+                    await self._read_back()
                 self._tell(self._listener.on_baseline, up)
                 self._last = up
                 self._set_state("up", "")
@@ -151,7 +159,9 @@ class Link:
             refused = next((e for e in errors if isinstance(e, DeviceRefused)), None)
             self._fail_waiting()
             self._set_state("refused" if refused else "down", str(refused or first))
-            await asyncio.sleep(REFUSED_PAUSE_S if refused else pause * self._random.uniform(0.5, 1.0))
+            # Counted from the attempt's beginning: one that has timed out has waited already.
+            spent_s, jitter = (self._mono_ns() - begun_ns) / 1e9, self._random.uniform(0.5, 1.0)
+            await asyncio.sleep(REFUSED_PAUSE_S if refused else max(BACKOFF_S[0] * jitter, pause * jitter - spent_s))
             pause = min(pause * 2, BACKOFF_S[1])
 
     def _fail_waiting(self) -> None:
@@ -169,25 +179,7 @@ class Link:
     async def _verify(self) -> UpImage:
         """Refuse to run on another byte order or another layout than the map's."""
         data, asked_ns = await self._read()
-        values = self._exchange.values(data)
-        name = self._map.name
-        dword, real = values["SentinelDWord"], values["SentinelReal"]
-        file = self._map.file or "the map"
-        if dword != SENTINEL_DWORD or not math.isclose(float(real), SENTINEL_REAL, rel_tol=1e-6):
-            tag, want = ("SentinelDWord", SENTINEL_DWORD) if dword != SENTINEL_DWORD else ("SentinelReal", SENTINEL_REAL)
-            why = (
-                f"{tag} reads {values[tag]!r}, not {want}: the byte order ({self._map.order}) or the block's address in {file} "
-                "is wrong, or the PLC's program has not run its first scan"
-            )
-            raise DeviceRefused(name, "verify", why)
-        found = int(values["InterfaceChecksum"])
-        if found != self._checksum:
-            why = (
-                f"InterfaceChecksum in the PLC is 16#{found:08X}, that of {file} is 16#{self._checksum:08X}: block "
-                f"{self._map.up.name} or {self._map.down.name} was changed on one side only; download the blocks that belong "
-                "to the map, or correct the map"
-            )
-            raise DeviceRefused(name, "verify", why)
+        verify_interface(self._exchange.values(data), self._map, self._checksum)
         return self._image(data, asked_ns)
 
     async def _own(self, up: UpImage) -> UpImage:
@@ -210,6 +202,15 @@ class Link:
             up = self._image(*await self._read())
         self.epoch = nonce
         return up
+
+    async def _read_back(self) -> None:
+        """Ask once which tokens arrived before the connection broke: their fate is then known before the next write."""
+        span = self._exchange.token_span
+        async with self._lock:
+            data = await self._driver.read(span)
+        slots = (Token(part_id=p, verdict=v, check=c) for p, v, c in self._exchange.ring(data))
+        there = frozenset(t.part_id for t in slots if read_token(t, t.part_id, self.epoch) is not None)
+        self._listener.on_tokens_acked(there, self._mono_ns())
 
     def _draw_nonce(self, owner: int) -> int:
         """Return a nonce that a token of the owner before, or of this gateway's last epoch, cannot be mistaken for."""
@@ -250,7 +251,7 @@ class Link:
                 raise DeviceUnavailable(self._map.name, "read", "OwnerEpochEcho changed: the PLC was restarted or taken over")
             if up.heartbeat != beat:
                 beat, beat_ns = up.heartbeat, up.t_mono_ns
-            elif up.t_mono_ns - beat_ns > WATCHDOG_MS * 1e6:
+            elif up.t_asked_mono_ns - beat_ns > WATCHDOG_MS * 1e6:
                 self._was_frozen = True
                 raise DeviceUnavailable(self._map.name, "read", "PlcHeartbeat stands still: the PLC is in STOP")
             self._last = up
@@ -264,10 +265,15 @@ class Link:
     async def _write_tokens_forever(self) -> None:
         while True:
             await self._dirty.wait()
-            self._dirty.clear()
-            ring = self._listener.tokens()
-            await self._write(*self._exchange.tokens(ring))
-            self._listener.on_tokens_acked(frozenset(p for p, _, _ in ring if p), self._mono_ns())
+            # The ring is composed when the wire is free: what it waited for the wire may have cost a PASS its time.
+            async with self._lock:
+                if fresh := self._is_fresh():
+                    self._dirty.clear()
+                    ring = self._listener.tokens()
+                    await self._driver.write(*self._exchange.tokens(ring))
+                    self._listener.on_tokens_acked(frozenset(p for p, _, _ in ring if p), self._mono_ns())
+            if not fresh:
+                await self.next_image()
 
     async def _write_status_forever(self) -> None:
         loop = asyncio.get_running_loop()
@@ -275,17 +281,35 @@ class Link:
         written = 0.0
         while True:
             status = dict(self._listener.status())
-            fresh = self._last is not None and self._mono_ns() - self._last.t_mono_ns < LINK_TIMEOUT_MS * 1e6
-            # Withheld when the cyclic read is stale: the PLC's watchdog must then reject.
-            if fresh and (status != last or loop.time() - written >= HEARTBEAT_MS / 1e3):
-                await self._write_status()
-                last, written = status, loop.time()
+            if status != last or loop.time() - written >= HEARTBEAT_MS / 1e3:
+                async with self._lock:
+                    begun = loop.time()
+                    if await self._write_status():
+                        last, written = status, begun
             await asyncio.sleep(0.02)
 
-    async def _write_status(self) -> None:
-        self._heartbeat = self._heartbeat % 0xFFFF + 1
+    async def _write_status(self) -> bool:
+        """Write the status section, the caller having the wire; False, and nothing is written, without a fresh read.
+
+        The heartbeat is counted up only while the listener is alive: else the PLC's watchdog must reject.
+        """
+        if not self._is_fresh():
+            return False
+        if self._listener.alive():
+            self._heartbeat = self._heartbeat % 0xFFFF + 1
         values = {**self._listener.status(), "gateway.heartbeat": self._heartbeat, "owner.epoch": self.epoch}
-        await self._write(*self._exchange.section("status", values))
+        await self._driver.write(*self._exchange.section("status", values))
+        return True
+
+    def _is_fresh(self) -> bool:
+        """Return whether the last image came in time and lately, so that what it says of the PLC can be relied upon.
+
+        In time: the answer that a stopped process finds when it is woken is as old as its question.
+        """
+        if (last := self._last) is None:
+            return False
+        took_ns, age_ns = last.t_mono_ns - last.t_asked_mono_ns, self._mono_ns() - last.t_mono_ns
+        return max(took_ns, age_ns) <= LINK_TIMEOUT_MS * 1e6
 
     # -- the wire -----------------------------------------------------------------------------------------------------------
 

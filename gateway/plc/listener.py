@@ -56,7 +56,10 @@ class Listener(Protocol):
         """Return the token ring (PartId, Verdict, Check) × 8 as it is to be written now."""
 
     def on_tokens_acked(self, part_ids: frozenset[int], t_mono_ns: int) -> None:
-        """Take note that the PLC acknowledged a ring that held tokens of these parts."""
+        """Take note that the PLC has the tokens of these parts: it acknowledged their ring, or they were read back from it."""
+
+    def alive(self) -> bool:
+        """Return whether everything behind the link works: only then is the heartbeat counted up."""
 
     def status(self) -> Mapping[str, Scalar]:
         """Return the status section by role, without heartbeat and epoch."""

@@ -18,7 +18,14 @@ from pymodbus.pdu.register_message import ReadHoldingRegistersRequest, WriteMult
 
 from gateway.core.errors import DeviceProtocolError, DeviceRefused, DeviceUnavailable
 from gateway.core.tags import ModbusAddress, Span
-from gateway.plc.driver import CONNECT_TIMEOUT_S, MAX_READ_BYTES, MAX_WRITE_BYTES, REQUEST_TIMEOUT_S, raise_if_cancelled
+from gateway.plc.driver import (
+    CONNECT_TIMEOUT_S,
+    MAX_READ_BYTES,
+    MAX_WRITE_BYTES,
+    REQUEST_TIMEOUT_S,
+    forget_at_close,
+    raise_if_cancelled,
+)
 
 READ, WRITE = 3, 16
 _HEAD = 7
@@ -71,6 +78,7 @@ class ModbusDriver:
             _cut(client)
             where = f"{self._host}:{self._port}"
             raise DeviceUnavailable(self._name, "connect", f"{where} does not answer; is the PLC on and the address right?")
+        forget_at_close(client.ctx.transport)
         self._client = client
 
     async def read(self, span: Span) -> bytes:

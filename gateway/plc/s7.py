@@ -17,7 +17,14 @@ from snap7.error import S7ConnectionError, S7Error, S7TimeoutError
 
 from gateway.core.errors import DeviceProtocolError, DeviceRefused, DeviceUnavailable
 from gateway.core.tags import S7Address, Span
-from gateway.plc.driver import CONNECT_TIMEOUT_S, MAX_READ_BYTES, MAX_WRITE_BYTES, REQUEST_TIMEOUT_S, raise_if_cancelled
+from gateway.plc.driver import (
+    CONNECT_TIMEOUT_S,
+    MAX_READ_BYTES,
+    MAX_WRITE_BYTES,
+    REQUEST_TIMEOUT_S,
+    forget_at_close,
+    raise_if_cancelled,
+)
 
 T = TypeVar("T")
 
@@ -59,6 +66,7 @@ class S7Driver:
         except BaseException:
             _cut(client)
             raise
+        forget_at_close(_transport(client))
         self._client = client
 
     async def read(self, span: Span) -> bytes:
@@ -130,10 +138,15 @@ class S7Driver:
 
 def _cut(client: AsyncClient) -> None:
     """Abort the socket: a polite disconnect waits for a peer that may be gone."""
-    connection = client.connection
-    writer = getattr(connection, "_writer", None)
-    if writer is not None:
-        writer.transport.abort()
-    if connection is not None:
-        connection.connected = False
+    transport = _transport(client)
+    if transport is not None:
+        transport.abort()
+    if client.connection is not None:
+        client.connection.connected = False
     client.connected = False
+
+
+def _transport(client: AsyncClient) -> asyncio.WriteTransport | None:
+    """Return the connection's transport, which the library keeps to itself; None before it is connected."""
+    writer: asyncio.StreamWriter | None = getattr(client.connection, "_writer", None)
+    return writer.transport if writer is not None else None

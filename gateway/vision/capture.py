@@ -1,7 +1,8 @@
 """The capture process of one camera: frames into the ring, a stamp of each to control, triggers by software back.
 
 A process of its own because a camera driver may hang or crash; for the same reason the driver runs in a thread that nobody
-waits for at the end. All reconnecting is here. It must not know parts, the model or the PLC.
+waits for at the end. All reconnecting is here, also that for which control asks because the pictures are bad. It must not
+know parts, the model or the PLC.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import socket
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import structlog
@@ -53,7 +54,7 @@ class CaptureConfig(BaseModel):
     control_socket: Path
     """Where frames are announced (datagrams)."""
     own_socket: Path
-    """Where ``trigger`` is received (datagrams); this process makes it."""
+    """Where ``trigger`` and ``reopen`` are received (datagrams); this process makes it."""
 
 
 class Source:
@@ -67,6 +68,7 @@ class Source:
         self._ring = ring
         self._announcer = announcer
         self._stop = threading.Event()
+        self._again = threading.Event()
         self._wait = wait or self._stop.wait
         self._pause_s = FIRST_PAUSE_S
         self._lost: bool | None = None
@@ -78,10 +80,15 @@ class Source:
         """Ask :meth:`run` to end after the present call into the driver."""
         self._stop.set()
 
+    def reopen(self) -> None:
+        """Ask :meth:`run` to close the camera after the present call into the driver and to open it again."""
+        self._again.set()
+
     def run(self) -> None:
         """Run until stopped. Any error that is not a device's or a picture's is a bug, and ends the process."""
         while not self._stop.is_set():
             try:
+                self._again.clear()
                 self._camera.open()
                 self._take()
             except DeviceError as error:
@@ -99,6 +106,11 @@ class Source:
         opened_at = time.monotonic()
         while not self._stop.is_set():
             self.alive_at = time.monotonic()
+            if self._again.is_set():
+                self._announcer.status(False)
+                self._lost = True
+                log.warning("camera is closed and opened again: control cannot rely on its pictures")
+                return
             frame: Frame | None = None
             try:
                 frame = self._camera.read(READ_TIMEOUT_S)
@@ -165,7 +177,7 @@ async def run(config: CaptureConfig) -> int:
 
         # In a copy of this context, so that its log lines carry the same names.
         thread = threading.Thread(target=contextvars.copy_context().run, args=(work,), name="camera", daemon=True)
-        loop.add_reader(triggers.fileno(), _take_triggers, triggers, camera.trigger)
+        loop.add_reader(triggers.fileno(), _take_words, triggers, {b"trigger": camera.trigger, b"reopen": source.reopen})
         print('{"event":"ready"}', flush=True)
         thread.start()
         try:
@@ -224,14 +236,15 @@ def _socket(path: Path) -> socket.socket:
     return sock
 
 
-def _take_triggers(sock: socket.socket, trigger: Callable[[], None]) -> None:
+def _take_words(sock: socket.socket, words: Mapping[bytes, Callable[[], None]]) -> None:
+    """Do what control says; what is no word of ours is ignored."""
     for _ in range(64):
         try:
             data = sock.recv(64)
         except BlockingIOError:
             return
-        if data == b"trigger":
-            trigger()
+        if (act := words.get(data)) is not None:
+            act()
 
 
 def main() -> int:

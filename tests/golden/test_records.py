@@ -12,6 +12,7 @@ import pytest
 
 from gateway.core import events
 from gateway.core.events import (
+    AlarmChanged,
     LineState,
     ParameterWritten,
     PartJudged,
@@ -52,7 +53,7 @@ RECORDS: list[Record] = [
         infer_ms=4.5,
     ),
     PartJudged(line="press", t_utc_ns=2, part_id=1, epoch=0, disposition="NOT_INSPECTED", reasons=("no frame came",)),
-    PartOutcome(line="press", t_utc_ns=3, seq=2, part_id=1, outcome="REJECTED"),
+    PartOutcome(line="press", t_utc_ns=3, seq=2, part_id=1, epoch=77, outcome="REJECTED"),
     ProcessValues(
         line="press", t_utc_ns=4, seq=3, values={"PressForce": 100.5, "Shift": 2, "Door": True}, permit=True, mode="MANUAL"
     ),
@@ -82,6 +83,17 @@ RECORDS: list[Record] = [
     ParameterWritten(
         line="press", t_utc_ns=7, seq=6, command_id="c2", tag="PressForce", requested=1.0, result="unknown: no echo"
     ),
+    AlarmChanged(
+        line="press",
+        t_utc_ns=8,
+        seq=7,
+        synchronised=False,
+        code="MISSED_TRIGGER",
+        active=True,
+        detail="2 of the parts up to 21: their triggers were overwritten before they were read",
+        count=2,
+        all_active=("CLOCK", "MISSED_TRIGGER"),
+    ),
 ]
 
 
@@ -94,7 +106,25 @@ def test_the_form_stands_and_is_read_back(at: int) -> None:
 
 def test_there_is_an_example_of_each_kind_and_its_kind_is_its_name_for_ever() -> None:
     assert {json.loads(line)["kind"] for line in GOLDEN.read_text().splitlines()} == set(events._KINDS)
-    assert set(events._KINDS) == {"part", "outcome", "process", "line", "parameter"}
+    assert set(events._KINDS) == {"part", "outcome", "process", "line", "parameter", "alarm"}
+
+
+def test_the_codes_of_alarms_are_words_for_ever() -> None:
+    assert {str(code) for code in events.Alarm} == {
+        "PLC_LINK",
+        "PLC_REFUSED",
+        "CAMERA",
+        "JOURNAL",
+        "SELF_CHECK",
+        "CLOCK",
+        "BYPASS",
+        "OWNER_LOST",
+        "MISSED_TRIGGER",
+        "REJECT_NOT_CONFIRMED",
+        "NOT_APPLIED",
+        "OVERLOAD",
+        "CONSECUTIVE_LATE",
+    }
 
 
 if __name__ == "__main__":

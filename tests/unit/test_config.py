@@ -227,18 +227,15 @@ def test_the_plan(tmp_path: Path) -> None:
     assert services["lines"][0]["params"] == [{"name": "PressForce", "unit": "kN", "range": [80.0, 120.0], "step": 4.0}]
     assert services["lines"][0]["process_tags"] == ["LineSpeed", "ToolWear"]
     assert services["lines"][0]["model_id"] == "demo_surface/1"
-    assert len(set(plan.rings)) == 2
+    sockets = [control[k] for k in ("records_socket", "commands_socket", "frames_socket")]
+    private = [*sockets, *(c[k] for _, text in plan.captures for c in [json.loads(text)] for k in ("ring", "own_socket"))]
+    assert len(set(private)) == 7
+    assert {Path(p).parent for p in private} == {tmp_path}, "all that the sweep has to remove"
     assert (tmp_path / "data" / "Press").is_dir()
 
 
-def test_no_plan_of_one_data_folder_shares_a_ring_with_another(tmp_path: Path) -> None:
-    first = make_plan(load_config(file_with(tmp_path, TEXT)), tmp_path)
-    second = make_plan(load_config(file_with(tmp_path, change("data: data", "data: other"))), tmp_path)
-    assert not set(first.rings) & set(second.rings)
-
-
 def test_a_folder_too_deep_for_sockets(tmp_path: Path) -> None:
-    with pytest.raises(GatewayError, match="too long for a socket; set TMPDIR"):
+    with pytest.raises(GatewayError, match="too long for a socket; shorten the names"):
         make_plan(load_config(file_with(tmp_path, TEXT)), tmp_path / ("x" * 100))
 
 

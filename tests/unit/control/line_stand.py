@@ -9,6 +9,7 @@ from typing import TypeVar
 
 from gateway.control.clock import Clock
 from gateway.control.line import Line
+from gateway.control.pictures import PictureWatch
 from gateway.control.writer import Writer
 from gateway.core.events import PartJudged, Record
 from gateway.core.frame import FrameStamp
@@ -91,23 +92,30 @@ class Stand:
     config: TrackerConfig = ONE_CAMERA
     cameras: tuple[str, ...] = ("cam",)
     now_ns: int = 1_000 * MS
+    wall_ns: int = 1_700_000_000_000 * MS
+    """UTC − monotonic: what a person or a time service sets."""
     journal: str = ""
+    journal_alive: bool = True
+    reopened: list[str] = field(default_factory=list)
     records: list[Record] = field(default_factory=list)
     triggers: list[int] = field(default_factory=list)
     link: FakeLink = field(default_factory=FakeLink)
     eye: FakeEye = field(default_factory=FakeEye)
     head: int = 10
     encoder: int = 1000
+    counter: int = 0
     control: int = int(Control.TRIGGER_ENABLE | Control.ADJUST_PERMIT)
     ring: list[tuple[int, int]] = field(default_factory=lambda: [(0, 0)] * 8)
     outcomes: list[tuple[int, int]] = field(default_factory=lambda: [(0, 0)] * 8)
     values: dict[str, float] = field(default_factory=lambda: {"PressForce": 100.0})
     writer: Writer = field(init=False)
+    pictures: PictureWatch = field(init=False)
     line: Line = field(init=False)
 
     def __post_init__(self) -> None:
         self.writer = Writer(MAP, mono_ns=lambda: self.now_ns)
         self.writer.link = self.link  # type: ignore[assignment]
+        self.pictures = PictureWatch(lambda camera, why: self.reopened.append(camera), mono_ns=lambda: self.now_ns)
         self.line = Line(
             "press",
             cameras=self.cameras,
@@ -118,7 +126,9 @@ class Stand:
             record=self.records.append,
             journal_trouble=lambda: self.journal,
             on_admitted=self.triggers.append,
-            clock=Clock(mono_ns=lambda: self.now_ns, utc_ns=lambda: 7),
+            clock=Clock(mono_ns=lambda: self.now_ns, utc_ns=lambda: self.wall_ns + self.now_ns),
+            journal_alive=lambda: self.journal_alive,
+            pictures=self.pictures,
         )
 
     # -- the world ------------------------------------------------------------------------------------------------------
@@ -145,25 +155,28 @@ class Stand:
         """Hand over the baseline, as the link does after it has settled the ownership."""
         self.line.on_baseline(self.image())
         self.line.on_state("up", "")
+        self.tick()
 
     def part(self, gap: int = 1000, *, read: bool = True) -> int:
-        """Let a part pass the photo-eye and the PLC's block be read; return its id."""
+        """Let a part pass the photo-eye and the PLC's block be read, twice; return its id."""
         self.head += 1
         self.encoder += gap
         self.ring[self.head % 8] = (self.head, self.encoder)
         if read:
+            self.read()
             self.read()
         return self.head
 
     def read(self) -> None:
         self.line.on_up(self.image())
 
-    def frame(self, camera: str = "cam", encoder: int | None = None, counter: int = 1) -> None:
+    def frame(self, camera: str = "cam", encoder: int | None = None, counter: int | None = None) -> None:
         at = self.encoder + 500 if encoder is None else encoder
+        self.counter = self.counter + 1 if counter is None else counter
         self.line.on_frame(
             FrameStamp(
                 camera=camera,
-                frame_counter=counter,
+                frame_counter=self.counter,
                 t_exposed_ns=self.now_ns,
                 t_available_ns=self.now_ns,
                 encoder=at,

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from gateway.control.config import LineConfig
-from gateway.control.main import simulated, tracker_config
+from gateway.control.config import LineConfig, tracker_config
+from gateway.control.main import simulated
 from gateway.core.tracker import TrackerConfig
 
 

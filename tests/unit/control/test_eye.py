@@ -67,6 +67,7 @@ class Stand:
     rings: dict[str, FrameRing] = field(default_factory=dict)
     rois: dict[str, Sequence[Sequence[int]]] = field(default_factory=dict)
     now_ns: int = 0
+    seen: list[tuple[str, str]] = field(default_factory=list)
     noise: np.random.Generator = field(default_factory=lambda: np.random.default_rng(1))
     eye: Eye = field(init=False)
 
@@ -74,7 +75,15 @@ class Stand:
         for camera in ("a", "b"):
             self.rings[camera] = FrameRing.create(self.folder / camera, slots=4, slot_bytes=SLOT)
         paths = {c: self.folder / c for c in ("a", "b", "absent")}
-        self.eye = Eye(self.engine, "press/1", paths, self.rois, frozenset({"good"}), mono_ns=lambda: self.now_ns)
+        self.eye = Eye(
+            self.engine,
+            "press/1",
+            paths,
+            self.rois,
+            frozenset({"good"}),
+            mono_ns=lambda: self.now_ns,
+            saw=lambda stamp, fault: self.seen.append((stamp.camera, fault)),
+        )
 
     def picture(self) -> Pixels:
         return self.noise.integers(0, 256, SHAPE, np.uint8)
@@ -189,6 +198,22 @@ async def test_a_blank_picture_shows_nothing(stand: Stand, contrast: float) -> N
     stats = ImageStats(level=0, contrast=contrast, sharpness=0)
     stand.engine.answers = [Answer(probabilities={"good": 1.0, "dent": 0.0}, stats=stats)]
     assert (await stand.look(stand.stamp())).fault == "the picture is blank"
+
+
+async def test_what_is_wrong_with_a_picture_is_told_and_only_that(stand: Stand) -> None:
+    image = stand.picture()
+    await stand.look(stand.stamp(image), stand.stamp(camera="b"))
+    await stand.look(stand.stamp(image))
+    stats = ImageStats(level=0, contrast=0.0, sharpness=0)
+    stand.engine.answers = [Answer(probabilities={"good": 1.0, "dent": 0.0}, stats=stats), ModelError("the inference failed")]
+    await stand.look(stand.stamp())
+    await stand.look(stand.stamp())  # an engine that failed says nothing of the picture
+    assert [(camera, fault.split(":")[0]) for camera, fault in stand.seen] == [
+        ("a", ""),
+        ("b", ""),
+        ("a", "the camera is frozen"),
+        ("a", "the picture is blank"),
+    ]
 
 
 async def test_wrong_channels_are_a_fault_that_says_so(stand: Stand) -> None:

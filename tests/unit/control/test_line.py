@@ -49,7 +49,9 @@ async def test_trigger_to_token_to_outcome_to_record(stand: Stand) -> None:
     assert record.model_id == "press/1"
     stand.outcomes[part % 8] = (part, 1)
     stand.read()
-    assert stand.of(PartOutcome) == [PartOutcome(line="press", t_utc_ns=7, part_id=part, outcome="PASSED")]
+    now_utc_ns = stand.wall_ns + stand.now_ns
+    [outcome] = stand.of(PartOutcome)
+    assert outcome == PartOutcome(line="press", t_utc_ns=now_utc_ns, part_id=part, epoch=stand.link.epoch, outcome="PASSED")
     assert stand.triggers == [1]
 
 
@@ -78,6 +80,14 @@ async def test_a_part_without_a_frame_is_not_inspected(stand: Stand) -> None:
     stand.tick(651)
     assert stand.write() == {part: NOT_INSPECTED}
     assert stand.judged() == {part: ("NOT_INSPECTED", "late")}
+
+
+async def test_a_plc_that_has_seen_no_part_yet_says_nothing_of_where_the_belt_stands() -> None:
+    """Its trigger ring is empty, and its encoder may count anywhere, also just before it wraps."""
+    stand = Stand(head=0, encoder=(1 << 32) - 60_000)
+    stand.connect()
+    part = await stand.inspected_part()
+    assert stand.write() == {part: PASS}
 
 
 # -- too late -------------------------------------------------------------------------------------------------
@@ -571,3 +581,44 @@ async def test_stop_lets_due_parts_end_and_admits_no_more(stand: Stand) -> None:
     assert stand.link.statuses == 1
     assert stand.of(PartJudged)[-1].reasons in [("the gateway is stopping",), ()]
     assert {r.part_id: r.reasons for r in stand.of(PartJudged)}[late] == ("the gateway is stopping",)
+
+
+async def test_a_trigger_that_was_read_once_waits_for_the_next_read(stand: Stand) -> None:
+    part = stand.part(read=False)
+    stand.frame()
+    stand.read()
+    await asyncio.sleep(0)
+    assert stand.eye.asked == []
+    stand.read()
+    await stand.answer(good=0.9)
+    assert stand.write() == {part: PASS}
+
+
+@pytest.mark.parametrize("second", [("encoder",), ("part",)])
+async def test_a_trigger_that_reads_otherwise_the_second_time_is_no_evidence(stand: Stand, second: tuple[str]) -> None:
+    """A bit that was turned over in one read binds the part to its neighbour's picture."""
+    part = stand.part(read=False)
+    true = stand.ring[part % 8]
+    stand.ring[part % 8] = (part, true[1] ^ 0x400)
+    stand.read()
+    stand.frame(encoder=(true[1] ^ 0x400) + 500)
+    stand.ring[part % 8] = true if second == ("encoder",) else (part + 8, true[1])
+    stand.read()
+    stand.read()
+    await asyncio.sleep(0)
+    assert stand.eye.asked == []
+    assert stand.write() == {part: NOT_INSPECTED}
+    [record] = stand.of(PartJudged)
+    assert record.reasons == ("its trigger was not read alike twice",)
+
+
+async def test_nothing_that_waits_for_a_second_read_outlives_the_ownership(stand: Stand) -> None:
+    stand.part(read=False)
+    stand.frame()
+    stand.read()
+    stand.line.on_owner_lost("the PLC was restarted")
+    stand.connect()
+    stand.read()
+    stand.read()
+    await asyncio.sleep(0)
+    assert stand.eye.asked == []

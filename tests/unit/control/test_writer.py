@@ -8,10 +8,10 @@ from dataclasses import replace
 
 import pytest
 
-from gateway.control.writer import Status, Writer
-from gateway.core.commands import AdjustParameter
+from gateway.control.writer import Writer
+from gateway.core.commands import AdjustParameter, Answer
 from gateway.core.errors import DeviceUnavailable
-from gateway.core.handshake import AdjustResult, Control, OfflineReason, Status1, Status2, StopReason
+from gateway.core.handshake import AdjustResult, Control
 from gateway.core.tags import Block, S7Address, Tag, TagMap
 from gateway.core.verdict import Disposition, Verdict
 from gateway.plc.listener import UpImage
@@ -42,10 +42,12 @@ COMMAND = AdjustParameter(id="c1", line="press", tag="PressForce", value=104.0, 
 class FakeLink:
     """Stands for the link: answers adjustments as told, counts what it was asked, and shows what the PLC then holds."""
 
-    def __init__(self, answer: tuple[AdjustResult, float] | DeviceUnavailable | None = None) -> None:
+    def __init__(self, *answers: tuple[AdjustResult, float] | DeviceUnavailable) -> None:
         self.state = "up"
         self.epoch = 7
-        self.answer = answer
+        self.answers = list(answers)
+        """Answers to the requests that follow; beyond them everything is accepted."""
+        self.control = IMAGE.control
         self.asked: list[tuple[int, float, float]] = []
         self.changed = 0
         self.shows: list[object] = []
@@ -60,9 +62,10 @@ class FakeLink:
     async def adjust(self, index: int, value: float, expected_old: float) -> tuple[AdjustResult, float]:
         self.asked.append((index, value, expected_old))
         await self.gate.wait()
-        if isinstance(self.answer, DeviceUnavailable):
-            raise self.answer
-        return self.answer or (AdjustResult.ACCEPTED, value)
+        answer = self.answers.pop(0) if self.answers else (AdjustResult.ACCEPTED, value)
+        if isinstance(answer, DeviceUnavailable):
+            raise answer
+        return answer
 
     async def next_image(self) -> UpImage:
         await asyncio.sleep(0)
@@ -72,7 +75,7 @@ class FakeLink:
             del self.shows[0]
         if isinstance(shown, DeviceUnavailable):
             raise shown
-        return replace(IMAGE, values={"PressForce": shown})
+        return replace(IMAGE, control=self.control, values={"PressForce": shown})
 
 
 class Now:
@@ -162,8 +165,10 @@ async def test_the_rate_limit_counts_moves_of_the_last_minute(rate: float, most:
     ],
 )
 async def test_only_an_accepted_value_can_be_confirmed(answer: object, result: str) -> None:
-    given = await writer_with(FakeLink(answer)).adjust(COMMAND, IMAGE)  # type: ignore[arg-type]
+    link = FakeLink(answer)  # type: ignore[arg-type]
+    given = await writer_with(link).adjust(COMMAND, IMAGE)
     assert given.result == result
+    assert len(link.asked) == 1
     assert given.new is None or math.isfinite(given.new)
 
 
@@ -187,6 +192,170 @@ async def test_a_link_lost_during_the_read_back_leaves_it_unknown() -> None:
     link = FakeLink()
     link.shows = [DeviceUnavailable("press", "read", "the link was lost")]
     assert (await writer_with(link).adjust(COMMAND, IMAGE)).result == "unknown: press: read: the link was lost"
+
+
+# -- accepted, not applied ----------------------------------------------------------------------------------------
+
+
+async def not_applied(link: FakeLink, *then: object, **limits: float) -> tuple[Writer, Answer, list[str]]:
+    """Let COMMAND be accepted while the PLC shows what ``link`` says; ``then`` is what it shows once the way back has begun."""
+    writer = writer_with(link, **limits)
+    told: list[str] = []
+
+    def tell(words: str) -> None:
+        assert len(link.asked) == 1, "told before the way back, whatever comes of it"
+        told.append(words)
+        if then:
+            link.shows = list(then)
+
+    writer.on_not_applied = tell
+    return writer, await writer.adjust(COMMAND, IMAGE), told
+
+
+@pytest.mark.parametrize("shown", [100.0, 103.0, 96.0])
+async def test_what_was_accepted_and_not_applied_is_told_and_the_last_good_value_asked_for_once(shown: float) -> None:
+    """Also when the PLC shows the old value still: it may come to apply the new one."""
+    link = FakeLink()
+    link.shows = [shown]
+    _, answer, told = await not_applied(link, shown, shown, 100.0)
+    assert link.asked == [(0, 104.0, 100.0), (0, 100.0, shown)]
+    assert answer.result == f"refused: accepted, but the PLC holds {shown:g}; went back to 100"
+    assert (answer.old, answer.new) == (100.0, 100.0)
+    assert told == [f"PressForce 100 → 104: accepted, but the PLC holds {shown:g}; going back"]
+
+
+async def test_the_way_back_is_tried_twice_and_no_more_and_the_answer_says_what_stands() -> None:
+    link = FakeLink()
+    link.shows = [103.0]
+    _, answer, told = await not_applied(link)
+    assert link.asked == [(0, 104.0, 100.0), (0, 100.0, 103.0), (0, 100.0, 103.0)]
+    assert answer.result == "refused: accepted, but the PLC holds 103; no way back in 2 requests"
+    assert answer.new == 103.0
+    assert len(told) == 1
+
+
+async def test_the_second_request_goes_back_from_what_is_shown_then() -> None:
+    link = FakeLink()
+    link.shows = [103.0]
+    _, answer, _ = await not_applied(link, *([102.0] * 251), 100.0)
+    assert [expected for _, _, expected in link.asked] == [100.0, 103.0, 102.0]
+    assert (answer.result.rpartition("; ")[2], answer.new) == ("went back to 100", 100.0)
+
+
+async def test_a_plc_that_holds_more_than_its_block_shows_says_so_in_its_refusal() -> None:
+    link = FakeLink((AdjustResult.ACCEPTED, 104.0), (AdjustResult.STALE_EXPECTED_OLD, 104.0))
+    link.shows = [100.0]
+    _, answer, _ = await not_applied(link)
+    assert link.asked == [(0, 104.0, 100.0), (0, 100.0, 100.0), (0, 100.0, 104.0)]
+    assert answer.result.endswith("; went back to 100")
+
+
+@pytest.mark.parametrize(
+    ("answer", "asked", "why", "new"),
+    [
+        ((AdjustResult.STALE_EXPECTED_OLD, 103.0), 3, "no way back in 2 requests", 103.0),
+        ((AdjustResult.STALE_EXPECTED_OLD, math.nan), 2, "no way back: it is not known what to go back from", 103.0),
+        ((AdjustResult.STALE_EXPECTED_OLD, 118.0), 2, "no way back: a move of -18 exceeds the step limit of 4 kN", 103.0),
+        ((AdjustResult.NO_PERMIT, 103.0), 2, "no way back: NO_PERMIT", 103.0),
+        ((AdjustResult.CLAMPED, 101.0), 2, "no way back: CLAMPED", 101.0),
+        ((AdjustResult.OUT_OF_RANGE, math.nan), 2, "no way back: OUT_OF_RANGE", None),
+    ],
+)
+async def test_a_refused_way_back_is_repeated_only_from_another_value(
+    answer: tuple[AdjustResult, float], asked: int, why: str, new: float | None
+) -> None:
+    link = FakeLink((AdjustResult.ACCEPTED, 104.0), answer, answer)
+    link.shows = [103.0]
+    _, given, _ = await not_applied(link)
+    assert len(link.asked) == asked
+    assert (given.result.rpartition("; ")[2], given.new) == (why, new)
+
+
+@pytest.mark.parametrize(
+    ("change", "shown", "why"),
+    [
+        ({"control": int(Control.TRIGGER_ENABLE)}, 103.0, "the PLC's AdjustPermit is off"),
+        ({"control": IMAGE.control | 1 << 9}, 103.0, "the line is in mode MANUAL"),
+        ({}, 118.0, "a move of -18 exceeds the step limit of 4 kN"),
+        ({}, math.nan, "it is not known what to go back from"),
+    ],
+)
+async def test_the_way_back_is_not_gone_where_the_plc_or_somebody_else_has_decided(
+    change: dict[str, int], shown: float, why: str
+) -> None:
+    link = FakeLink()
+    for name, value in change.items():
+        setattr(link, name, value)
+    link.shows = [shown]
+    _, answer, told = await not_applied(link)
+    assert len(link.asked) == 1
+    assert answer.result.endswith(f"; no way back: {why}")
+    assert answer.new == (None if math.isnan(shown) else shown)
+    assert len(told) == 1
+
+
+@pytest.mark.parametrize(
+    ("change", "why"),
+    [({"epoch": 8}, "the line has had another owner since"), ({"epoch": 0}, "the line"), ({"state": "down"}, "the PLC link")],
+)
+async def test_the_way_back_is_not_gone_on_another_owner_s_line(change: dict[str, object], why: str) -> None:
+    link = FakeLink()
+    link.shows = [103.0]
+    writer = writer_with(link)
+
+    def lose(words: str) -> None:
+        for name, value in change.items():
+            setattr(link, name, value)
+
+    writer.on_not_applied = lose
+    answer = await writer.adjust(COMMAND, IMAGE)
+    assert len(link.asked) == 1
+    assert f"; no way back: {why}" in answer.result
+
+
+async def test_a_last_good_value_outside_the_limits_is_not_asked_for() -> None:
+    link = FakeLink()
+    link.shows = [79.0]
+    writer = writer_with(link)
+    image = replace(IMAGE, values={"PressForce": 79.0})
+    answer = await writer.adjust(replace(COMMAND, value=82.0, expected_old=79.0), image)
+    assert link.asked == [(0, 82.0, 79.0)]
+    assert answer.result.endswith("; no way back: 79 is outside 80 … 120 kN")
+
+
+@pytest.mark.parametrize("lost_on", ["the request", "the read-back"])
+async def test_an_answer_lost_on_the_way_back_leaves_it_unknown_and_is_not_tried_again(lost_on: str) -> None:
+    lost = DeviceUnavailable("press", "adjust", "no echo")
+    link = FakeLink((AdjustResult.ACCEPTED, 104.0), *([lost] if lost_on == "the request" else []))
+    link.shows = [103.0]
+    _, answer, _ = await not_applied(link, *([lost] if lost_on == "the read-back" else []))
+    assert len(link.asked) == 2
+    assert answer.result == "unknown: accepted, but the PLC holds 103; press: adjust: no echo"
+    assert answer.new is None
+
+
+async def test_the_rate_limit_does_not_hold_up_the_way_back_which_counts_as_a_move() -> None:
+    link = FakeLink()
+    link.shows = [103.0]
+    writer, answer, _ = await not_applied(link, 100.0, rate_per_min=1)
+    assert answer.result.endswith("; went back to 100")
+    link.shows = []
+    assert (await writer.adjust(replace(COMMAND, id="c2"), IMAGE)).result == "blocked: 2 moves in the last 60 s, 1 allowed"
+
+
+async def test_another_adjustment_waits_until_the_way_back_has_ended() -> None:
+    link = FakeLink()
+    link.shows = [103.0]
+    writer = writer_with(link)
+    writer.on_not_applied = lambda words: link.gate.clear()
+    first = asyncio.create_task(writer.adjust(COMMAND, IMAGE))
+    for _ in range(1000):
+        await asyncio.sleep(0)
+    assert len(link.asked) == 2
+    assert (await writer.adjust(replace(COMMAND, id="c2"), IMAGE)).result == "blocked: another adjustment is under way"
+    link.shows = [100.0]
+    link.gate.set()
+    assert (await first).result.endswith("; went back to 100")
 
 
 async def test_one_adjustment_at_a_time_and_the_same_id_waits_for_its_answer() -> None:
@@ -231,12 +400,3 @@ def test_a_verdict_is_given_once_and_only_under_an_epoch() -> None:
     link.epoch = 0
     assert not writer.give(replace(verdict, part_id=10))
     assert writer.ring.words()[2] == (0, 0, 0)
-
-
-def test_status_bits() -> None:
-    status = Status(ready=True, online=True, offline_reason=OfflineReason.JOURNAL, disposition=Disposition.NOT_INSPECTED)
-    status.stop_reason = StopReason.CONSECUTIVE_LATE
-    status.simulated = True
-    section = status.section()
-    assert section["status1"] == int(Status1.TRIGGER_READY | Status1.ONLINE) | OfflineReason.JOURNAL << 4
-    assert section["status2"] == int(Status2.NOT_INSPECTED | Status2.STOP_REQUEST | Status2.SIMULATED)

@@ -5,7 +5,17 @@ from __future__ import annotations
 import pytest
 
 from gateway.core.commands import AdjustParameter, Answer, answer_from_json, answer_to_json, command_from_json, command_to_json
-from gateway.core.events import LineState, ParameterWritten, PartJudged, PartOutcome, ProcessValues, Record, from_json, to_json
+from gateway.core.events import (
+    AlarmChanged,
+    LineState,
+    ParameterWritten,
+    PartJudged,
+    PartOutcome,
+    ProcessValues,
+    Record,
+    from_json,
+    to_json,
+)
 
 RECORDS = [
     PartJudged(line="a", t_utc_ns=1, part_id=5, epoch=9, disposition="PASS", reasons=("x",), scores={"good": 0.5}),
@@ -13,6 +23,7 @@ RECORDS = [
     ProcessValues(line="a", t_utc_ns=1, values={"Force": 1.5, "On": True}, permit=True),
     LineState(line="a", t_utc_ns=1, link="up", ready=True, offline_reason="NONE"),
     ParameterWritten(line="a", t_utc_ns=1, command_id="c", tag="Force", requested=2.0, result="confirmed"),
+    AlarmChanged(line="a", t_utc_ns=1, code="CAMERA", active=True, count=2, all_active=("CAMERA",), synchronised=False),
 ]
 
 
@@ -26,6 +37,23 @@ def test_unknown_kind_is_refused_and_unknown_keys_are_ignored() -> None:
         from_json('{"kind":"nonsense"}')
     newer = to_json(RECORDS[1])[:-1] + ',"added_later":1}'
     assert from_json(newer) == RECORDS[1]
+
+
+@pytest.mark.parametrize("text", ["", "{rubbish", "[]", "7", '"part"', "{}", '{"kind":["part"]}', b"\xff", '{"kind":"part"}'])
+def test_what_is_no_whole_record_is_a_value_error_whatever_it_is(text: str | bytes) -> None:
+    with pytest.raises(ValueError):  # noqa: PT011 - the words differ, the error must not
+        from_json(text)
+
+
+def test_a_field_that_is_no_list_is_a_value_error_too() -> None:
+    with pytest.raises(ValueError, match="no whole record of kind 'part'"):
+        from_json('{"kind":"part","line":"a","t_utc_ns":1,"part_id":5,"epoch":9,"disposition":"PASS","reasons":5}')
+
+
+def test_records_from_before_the_mark_were_synchronised() -> None:
+    older = to_json(RECORDS[1]).replace(',"synchronised":true', "")
+    assert "synchronised" not in older
+    assert from_json(older).synchronised
 
 
 def test_latency_needs_a_frame_and_an_acknowledgement() -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import itertools
+import struct
+from enum import IntEnum, IntFlag
 
 import pytest
 from hypothesis import assume, given
@@ -10,8 +12,21 @@ from hypothesis import strategies as st
 
 from gateway.core.handshake import (
     EMPTY,
+    HEARTBEAT_MS,
+    LINK_TIMEOUT_MS,
+    SENTINEL_DWORD,
+    SENTINEL_REAL,
+    SLOTS,
+    WATCHDOG_MS,
+    AdjustResult,
     Control,
+    ErrorCode,
     Mode,
+    OfflineReason,
+    Outcome,
+    Status1,
+    Status2,
+    StopReason,
     Token,
     VerdictRing,
     check_word,
@@ -34,6 +49,49 @@ def words(token: Token) -> tuple[int, int, int, int]:
 
 def from_words(w: tuple[int, ...]) -> Token:
     return Token(part_id=w[0] << 16 | w[1], verdict=w[2], check=w[3])
+
+
+BITS = {
+    Control: "TriggerEnable Trigger ClearExposureComplete BufferResultsEnable InspectionResultsAck ExecuteCommand ClearError"
+    " SetOffline AdjustPermit (mode) (mode) StopRequestPermit",
+    Status1: "TriggerReady TriggerAck ExposureComplete AcquisitionError (reason) (reason) (reason) Online Busy"
+    " InspectionCompleted BufferOverrun ResultsValid CommandExecuting CommandCompleted CommandFailed Error",
+    Status2: "Pass Fail NotInspected ResultTimeout ImagingWarning DriftWarning ModelUnverified Simulated TestRunReady"
+    " StopRequest InfeedHoldRequest AlarmActive",
+}
+NUMBERS = {
+    Mode: "AUTOMATIC MANUAL MONITOR_ONLY BYPASS",
+    OfflineReason: "NONE STARTING NO_CAMERA NO_MODEL JOURNAL PLC_REQUEST CONFIG_REJECTED STOPPING",
+    Outcome: "NONE PASSED REJECTED REJECT_NOT_CONFIRMED CHALLENGE_RECOVERED AUDIT_DIVERTED BYPASSED",
+    AdjustResult: "NONE ACCEPTED CLAMPED NO_PERMIT STALE_EXPECTED_OLD UNKNOWN_INDEX OUT_OF_RANGE",
+    StopReason: "NONE CONSECUTIVE_LATE",
+    ErrorCode: "NONE NOT_OWNER INTERFACE_CHECKSUM BYTE_ORDER CAMERA JOURNAL SELF_CHECK OVERLOAD",
+}
+
+
+@pytest.mark.parametrize("word", BITS, ids=lambda w: w.__name__)
+def test_the_bits_of_the_status_and_control_words(word: type[IntFlag]) -> None:
+    """The PLC's program has these numbers too: from bit 0 up, under the names that its programmer sees."""
+    expected = {name: 1 << bit for bit, name in enumerate(BITS[word].split()) if name[0] != "("}
+    assert {"".join(w.capitalize() for w in bit.name.split("_")): bit.value for bit in word if bit.name} == expected
+
+
+@pytest.mark.parametrize("numbers", NUMBERS, ids=lambda n: n.__name__)
+def test_the_numbers_that_stand_in_a_word_of_their_own(numbers: type[IntEnum]) -> None:
+    assert [(n.name, n.value) for n in numbers] == [(name, i) for i, name in enumerate(NUMBERS[numbers].split())]
+
+
+def test_what_both_sides_of_the_link_have_agreed_upon() -> None:
+    assert SLOTS * 4 * 2 == 64  # bytes: larger S7 writes are split and not consistent
+    assert (HEARTBEAT_MS, LINK_TIMEOUT_MS, WATCHDOG_MS) == (100, 150, 300)
+    assert struct.pack(">f", SENTINEL_REAL).hex() == "42f6e979"
+    assert struct.pack(">I", SENTINEL_DWORD).hex() == "12345678"
+
+
+def test_an_empty_ring_validates_nothing() -> None:
+    ring = VerdictRing()
+    assert ring.words() == [(0, 0, 0)] * 8
+    assert not any(read_token(EMPTY, part, epoch) for part in range(8) for epoch in (0, 1, 0x10001))
 
 
 def test_the_check_is_the_xor_of_all_words() -> None:
@@ -97,11 +155,24 @@ def test_words_that_mean_nothing(word: int) -> None:
     assert read_token(Token(part_id=1, verdict=word, check=check_word(1, word, 9)), 1, 9) is None
 
 
-def test_epoch_zero_and_part_zero_are_refused() -> None:
-    with pytest.raises(ValueError):
-        make_token(0, Disposition.PASS, 1)
-    with pytest.raises(ValueError):
-        make_token(1, Disposition.PASS, 0)
+@pytest.mark.parametrize("wrong", [0, -1, 1 << 32])
+def test_no_token_for_what_is_no_part_or_no_epoch(wrong: int) -> None:
+    with pytest.raises(ValueError, match=f"part id {wrong} and epoch 1 "):
+        make_token(wrong, Disposition.PASS, 1)
+    with pytest.raises(ValueError, match=f"part id 1 and epoch {wrong} "):
+        make_token(1, Disposition.PASS, wrong)
+
+
+def test_the_largest_part_and_epoch_have_tokens() -> None:
+    top = (1 << 32) - 1
+    assert read_token(make_token(top, Disposition.FAIL, top), top, top) is Disposition.FAIL
+
+
+def test_nothing_is_read_for_part_zero_or_under_epoch_zero_even_with_a_matching_check() -> None:
+    """A PLC that has restarted holds epoch 0 and an empty ring: neither may ever make a verdict."""
+    word = Disposition.PASS.value
+    assert read_token(Token(part_id=0, verdict=word, check=check_word(0, word, 9)), 0, 9) is None
+    assert read_token(Token(part_id=5, verdict=word, check=check_word(5, word, 0)), 5, 0) is None
 
 
 def test_the_first_verdict_of_a_part_stands() -> None:
@@ -128,6 +199,23 @@ def test_an_older_part_never_takes_the_slot_of_a_later_one(part: int, epoch: int
     assert ring.put(later, Disposition.FAIL, epoch)
 
 
+@pytest.mark.parametrize(("ahead", "taken"), [(8, False), ((1 << 31) - 8, False), (1 << 31, True), ((1 << 32) - 8, True)])
+def test_which_of_two_parts_is_the_later_one_is_the_shorter_way_round(ahead: int, taken: bool) -> None:
+    ring = VerdictRing()
+    holder = (1000 + ahead) % (1 << 32)
+    ring.put(holder, Disposition.FAIL, 5)
+    assert ring.put(1000, Disposition.PASS, 5) is taken
+    assert ring.holds(1000) is taken
+    assert ring.holds(holder) is not taken
+
+
+def test_each_part_has_the_slot_of_its_id() -> None:
+    ring = VerdictRing()
+    for part in range(1 << 31, (1 << 31) + SLOTS):
+        assert ring.put(part, Disposition.PASS, 5)
+    assert [part for part, _, _ in ring.words()] == list(range(1 << 31, (1 << 31) + SLOTS))
+
+
 def test_drop_takes_back_only_that_part() -> None:
     ring = VerdictRing()
     ring.put(17, Disposition.PASS, 5)
@@ -140,7 +228,7 @@ def test_drop_takes_back_only_that_part() -> None:
     assert set(ring.words()) == {(0, 0, 0)}
 
 
-def test_mode_bits() -> None:
-    assert mode_of(int(Control.TRIGGER_ENABLE)) is Mode.AUTOMATIC
-    assert mode_of(0b11 << 9) is Mode.BYPASS
-    assert mode_of(1 << 9) is Mode.MANUAL
+@pytest.mark.parametrize("mode", Mode)
+def test_the_mode_is_two_bits_among_others(mode: Mode) -> None:
+    assert mode_of(mode << 9) is mode
+    assert mode_of(0xFFFF & ~(0b11 << 9) | mode << 9) is mode

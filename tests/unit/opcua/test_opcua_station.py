@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from gateway.core.events import LineState, PartJudged, PartOutcome, ProcessValues
+from gateway.core.events import AlarmChanged, LineState, PartJudged, PartOutcome, ProcessValues
 from gateway.core.handshake import ErrorCode, Mode, Outcome
 from gateway.core.tags import Quality
 from gateway.opcua.counters import Counters
@@ -307,11 +307,13 @@ def test_counters_count_each_record_once_by_its_kind() -> None:
         replace(PASSED, token="unknown"),
         PartOutcome(line="Line1", t_utc_ns=NOW, part_id=1, outcome="BYPASSED"),
         PartOutcome(line="Line1", t_utc_ns=NOW, part_id=2, outcome="REJECT_NOT_CONFIRMED"),
+        AlarmChanged(line="Line1", t_utc_ns=NOW, code="CAMERA", active=True),
+        AlarmChanged(line="Line1", t_utc_ns=NOW, code="CAMERA", active=False),
         UP,
     ):
         counters.count(record)
     assert counters == Counters(
-        total=4, ok=2, not_ok=1, not_inspected=1, missed=2, result_timeout=1, bypassed=1, reject_not_confirmed=1
+        total=4, ok=2, not_ok=1, not_inspected=1, missed=2, result_timeout=1, bypassed=1, reject_not_confirmed=1, alarms=1
     )
 
 

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import struct
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from gateway.core.errors import DeviceError, DeviceUnavailable, PartIdJump
-from gateway.core.handshake import AdjustResult, VerdictRing, epoch_fold
+from gateway.core.handshake import AdjustResult, VerdictRing, epoch_fold, make_token
 from gateway.core.part import part_id_distance
 from gateway.core.tags import Scalar, Span
 from gateway.core.verdict import Disposition
@@ -22,7 +24,7 @@ from gateway.plc.maps import LoadedMap, load_map
 from gateway.plc.memory import Memory, MemoryDriver
 from simulators.plant import PlcEvent, PlcInputs
 from simulators.plc import PlcLogic
-from tests.unit.virtual_time import now_ns, run_virtual
+from simulators.storm.loop import now_ns, run_virtual
 
 MAP = Path(__file__).resolve().parents[3] / "plc_maps" / "demo_s7.yaml"
 
@@ -39,6 +41,7 @@ class Ear:
     head: int | None = None
     link: Link | None = None
     passing: bool = True
+    lives: bool = True
 
     def on_state(self, state: str, detail: str) -> None:
         self.states.append((state, detail))
@@ -75,6 +78,9 @@ class Ear:
     def on_tokens_acked(self, part_ids: frozenset[int], t_mono_ns: int) -> None:
         self.acked |= part_ids
 
+    def alive(self) -> bool:
+        return self.lives
+
     def status(self) -> Mapping[str, Scalar]:
         return {"status1": 1}
 
@@ -88,19 +94,34 @@ class SlowDriver(MemoryDriver):
         self.free.set()
         self.failed = asyncio.Event()
         self.writes: list[tuple[int, bytes]] = []
+        self.delivered = asyncio.Event()
+        self.delivered.set()
+        self.loses_ack_of = -1
+        """Offset of the write that arrives without anybody hearing of it."""
+        self.calls: list[str] = []
+        self.takes_s = 0.0
 
     async def read(self, span: Span) -> bytes:
         await self.free.wait()
         try:
-            return await super().read(span)
+            data = await super().read(span)
         except DeviceError:
             self.failed.set()
             raise
+        await self.delivered.wait()
+        await asyncio.sleep(self.takes_s)
+        self.calls.append("read" if span.block.direction == "plc->gw" else "read back")
+        return data
 
     async def write(self, span: Span, data: bytes) -> None:
         await self.free.wait()
+        await asyncio.sleep(self.takes_s)
         await super().write(span, data)
         self.writes.append((span.offset, data))
+        self.calls.append(f"write {span.offset}")
+        if span.offset == self.loses_ack_of:
+            self._memory = None
+            raise DeviceUnavailable("press", "write", "the acknowledgement was lost")
 
 
 @dataclass(slots=True)
@@ -193,6 +214,107 @@ def test_the_heartbeat_is_withheld_when_the_cyclic_read_is_stale() -> None:
             await until(lambda: link.state == "up", "up")
             await asyncio.sleep(1.0)
             assert [e.detail for e in plant.seen("owner")][-2:] == ["resumed", "lost"]
+
+    plant_test(body)
+
+
+def test_the_heartbeat_is_not_counted_up_while_what_is_behind_the_link_does_not_work() -> None:
+    """The status is written all the same, for it says why."""
+
+    async def body(plant: Plant) -> None:
+        async with plant.gateway() as (link, ear):
+            await until(lambda: link.state == "up", "up")
+            await asyncio.sleep(0.5)
+            ear.lives = False
+            await asyncio.sleep(0.15)
+            plant.drivers[0].writes.clear()
+            await asyncio.sleep(1.0)
+            beats = [data[4:6] for offset, data in plant.drivers[0].writes if offset == 0]
+            assert len(beats) > 5
+            assert len(set(beats)) == 1
+            assert [e.detail for e in plant.seen("owner")][-1] == "lost"
+            ear.lives = True
+            await until(lambda: [e.detail for e in plant.seen("owner")][-1] == "resumed", "resumed")
+
+    plant_test(body)
+
+
+def test_a_plc_that_answers_slowly_but_in_time_gets_heartbeats_and_tokens() -> None:
+    async def body(plant: Plant) -> None:
+        async with plant.gateway() as (link, _):
+            await until(lambda: link.state == "up", "up")
+            plant.drivers[0].takes_s = 0.08
+            await asyncio.sleep(0.5)
+            for _ in range(5):
+                plant.part()
+                await asyncio.sleep(1.0)
+            assert len(plant.seen("latched")) == 5
+            assert "lost" not in {e.detail for e in plant.seen("owner")}
+            assert link.state == "up"
+
+    plant_test(body)
+
+
+def test_a_woken_process_reads_before_it_speaks() -> None:
+    """The answer that waited for it is as old as its question: it may name an owner of long ago."""
+
+    async def body(plant: Plant) -> None:
+        async with plant.gateway(seed=1) as (stale, ear):
+            await until(lambda: stale.state == "up", "up")
+            await asyncio.sleep(0.2)
+            driver = plant.drivers[0]
+            driver.delivered.clear()
+            await asyncio.sleep(0.02)
+            ear.ring.put(1, Disposition.PASS, stale.epoch)
+            stale.tokens_changed()
+            await asyncio.sleep(1.0)
+            driver.calls.clear()
+            driver.delivered.set()
+            await asyncio.sleep(0.05)
+            assert driver.calls[:2] == ["read", "read"]
+            assert {"write 0", "write 64"} <= set(driver.calls)
+
+    plant_test(body)
+
+
+def test_a_woken_process_that_was_replaced_writes_nothing_but_its_claim() -> None:
+    async def body(plant: Plant) -> None:
+        async with plant.gateway(seed=1) as (stale, _):
+            await until(lambda: stale.state == "up", "the first is up")
+            driver = plant.drivers[0]
+            driver.delivered.clear()
+            stale.tokens_changed()
+            async with plant.gateway(seed=2) as (fresh, _):
+                await until(lambda: fresh.state == "up", "the second took over")
+                driver.writes.clear()
+                driver.delivered.set()
+                await until(lambda: stale.state == "readonly", "the first is read-only")
+                await asyncio.sleep(0.5)
+                assert {offset for offset, _ in driver.writes} == {144}
+                assert fresh.state == "up"
+
+    plant_test(body)
+
+
+def test_the_ring_is_composed_when_the_wire_is_free() -> None:
+    """What has become too late while it waited for the wire is not written."""
+
+    async def body(plant: Plant) -> None:
+        async with plant.gateway() as (link, ear):
+            await until(lambda: link.state == "up", "up")
+            await asyncio.sleep(0.2)
+            driver = plant.drivers[0]
+            driver.free.clear()
+            await asyncio.sleep(0.01)
+            ear.ring.put(1, Disposition.PASS, link.epoch)
+            link.tokens_changed()
+            await asyncio.sleep(0.05)
+            ear.ring.drop(1)
+            driver.free.set()
+            await asyncio.sleep(0.1)
+            rings = [data for offset, data in driver.writes if offset == 64]
+            assert rings
+            assert not any(any(ring) for ring in rings)
 
     plant_test(body)
 
@@ -331,6 +453,55 @@ def test_tokens_of_before_a_cut_are_written_again_after_it() -> None:
             plant.memory.reachable = True
             await until(lambda: plant.seen("latched"), "the token")
             assert plant.seen("latched")[0].verdict == "FAIL"
+
+    plant_test(body)
+
+
+def test_a_token_whose_acknowledgement_was_lost_is_read_back_before_anything_is_written() -> None:
+    async def body(plant: Plant) -> None:
+        async with plant.gateway() as (link, ear):
+            await until(lambda: link.state == "up", "up")
+            await asyncio.sleep(0.05)
+            driver = plant.drivers[0]
+            assert "read back" not in driver.calls, "a new owner has nothing to read back"
+            driver.loses_ack_of = 64
+            driver.calls.clear()
+            ear.ring.put(3, Disposition.PASS, link.epoch)
+            link.tokens_changed()
+            await until(lambda: link.state == "down", "the connection is lost")
+            driver.loses_ack_of = -1
+            driver.calls.clear()
+            assert ear.acked == set()
+            told = []
+            ear.on_tokens_acked = lambda parts, t: told.append((parts, list(driver.calls)))  # type: ignore[method-assign]
+            await until(lambda: link.state == "up", "up again")
+            await asyncio.sleep(0.05)
+            parts, before = told[0]
+            assert before == ["read", "read back"]
+            assert parts == {3}
+            assert "write 64" in driver.calls[driver.calls.index("read back") :]
+            assert driver.calls.count("read back") == 1
+
+    plant_test(body)
+
+
+@pytest.mark.parametrize("what", ["nothing", "a token of another epoch", "a torn token"])
+def test_what_is_no_valid_token_there_is_not_taken_for_one(what: str) -> None:
+    async def body(plant: Plant) -> None:
+        async with plant.gateway() as (link, ear):
+            await until(lambda: link.state == "up", "up")
+            await asyncio.sleep(0.05)
+            plant.memory.reachable = False
+            await until(lambda: link.state == "down", "down")
+            if what != "nothing":
+                token = make_token(3, Disposition.PASS, link.epoch if what == "a torn token" else link.epoch ^ 0xFFFF)
+                words = struct.pack(">IHH", token.part_id, token.verdict, token.check ^ (what == "a torn token"))
+                plant.logic.down[64 + 3 * 8 : 64 + 4 * 8] = words
+            told = []
+            ear.on_tokens_acked = lambda parts, t: told.append(parts)  # type: ignore[method-assign]
+            plant.memory.reachable = True
+            await until(lambda: link.state == "up", "up again")
+            assert told[0] == set()
 
     plant_test(body)
 
@@ -491,5 +662,30 @@ def test_a_bug_in_the_listener_is_no_restart_of_the_plc() -> None:
             await link.run()
         assert caught.group_contains(KeyError)
         assert not ear.lost
+
+    plant_test(body)
+
+
+@pytest.mark.parametrize(("each_takes_s", "shortest_s", "longest_s"), [(0.0, 0.125, 0.25), (0.3, 0.3, 0.32)])
+def test_the_pause_counts_from_the_beginning_of_an_attempt(each_takes_s: float, shortest_s: float, longest_s: float) -> None:
+    """A port that answers nobody has kept the attempt waiting already: no pause as after one that refused at once."""
+    begun: list[float] = []
+
+    class Absent(SlowDriver):
+        async def connect(self) -> None:
+            begun.append(now_ns() / 1e9)
+            await asyncio.sleep(each_takes_s)
+            raise DeviceUnavailable("press", "connect", "no answer")
+
+    async def body(plant: Plant) -> None:
+        ear = Ear()
+        link = Link(Absent("press"), plant.loaded.map, plant.loaded.checksum, ear, mono_ns=now_ns, seed=1)
+        running = asyncio.create_task(link.run())
+        await asyncio.sleep(10)
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+        gaps = [b - a for a, b in pairwise(begun)]
+        assert gaps[0] < gaps[-1] or each_takes_s, "it begins with short ones"
+        assert shortest_s <= min(gaps[5:]) <= max(gaps[5:]) <= longest_s
 
     plant_test(body)

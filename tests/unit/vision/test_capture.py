@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pytest
@@ -47,10 +47,13 @@ class Announcer:
         self.said.append(self.up)
 
 
+Event = Exception | Frame | Literal["reopen"] | None
+
+
 class Camera:
     """Plays a script: an error or None for each opening, then what each read gives; at its end it stops the loop."""
 
-    def __init__(self, *script: Exception | Frame | None) -> None:
+    def __init__(self, *script: Event) -> None:
         self.script = list(script)
         self.calls: list[str] = []
         self.source: Source | None = None
@@ -62,6 +65,10 @@ class Camera:
             return None
         if isinstance(event := self.script.pop(0), Exception):
             raise event
+        if event == "reopen":  # control asks while the driver is at work
+            assert self.source is not None
+            self.source.reopen()
+            return None
         return event
 
     def open(self) -> None:
@@ -93,7 +100,7 @@ def _logging_unset() -> Iterator[None]:
     structlog.reset_defaults()
 
 
-def played(ring: FrameRing, *script: Exception | Frame | None) -> tuple[list[Any], list[float], list[Any], Camera]:
+def played(ring: FrameRing, *script: Event) -> tuple[list[Any], list[float], list[Any], Camera]:
     """Return what was said, the pauses, the log and the camera."""
     camera, announcer, pauses = Camera(*script), Announcer(), list[float]()
     source = Source(camera, ring, announcer, wait=pauses.append)  # type: ignore[arg-type]
@@ -144,6 +151,23 @@ def test_a_camera_that_opens_and_then_talks_rubbish_never_counts_as_up(ring: Fra
 def test_a_camera_that_waits_for_its_trigger_is_up(ring: FrameRing) -> None:
     said, _, _, _ = played(ring, None, None, None)
     assert said == [True]
+
+
+def test_a_camera_is_closed_and_opened_again_when_control_asks(ring: FrameRing) -> None:
+    said, pauses, logs, camera = played(ring, None, frame(1), "reopen", None, frame(2))
+    assert [s if isinstance(s, bool) else s.frame_counter for s in said] == [1, True, False, 2, True]
+    assert camera.calls == ["open", "close", "open", "close"]
+    assert pauses[0] == FIRST_PAUSE_S
+    assert [log["event"] for log in logs] == [
+        "camera is there",
+        "camera is closed and opened again: control cannot rely on its pictures",
+        "camera is there",
+    ]
+
+
+def test_what_was_asked_while_it_was_closed_is_done_by_opening_it(ring: FrameRing) -> None:
+    _, _, _, camera = played(ring, None, "reopen", FAIL, None, frame(1), frame(2))
+    assert camera.calls == ["open", "close"] * 3
 
 
 def test_a_lost_picture_is_named_once_and_the_camera_stays_up(ring: FrameRing) -> None:
