@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -80,3 +81,12 @@ def test_the_check_sees_what_is_there() -> None:
     """A list of forbidden names proves nothing unless the names are those that would be found."""
     assert {"snap7", "pymodbus"} <= {m.split(".")[0] for m in modules_after("gateway.plc")}
     assert "asyncua" in modules_after("gateway.opcua.server")
+
+
+def test_nobody_imports_the_storm() -> None:
+    """It joins the gateway and the simulated line, and is the one place that may know both."""
+    repo = Path(__file__).resolve().parents[2]
+    files = [f for package in ("gateway", "simulators") for f in (repo / package).rglob("*.py")]
+    others = [f for f in files if repo / "simulators" / "storm" not in f.parents]
+    assert len(others) > 100
+    assert [f.name for f in others if "simulators.storm" in f.read_text(encoding="utf-8")] == []

@@ -50,8 +50,10 @@ class Stand:
 
 
 @contextlib.asynccontextmanager
-async def plc_stand(protocol: str, scan_ms: float = 5, map_file: Path | None = None) -> AsyncIterator[Stand]:
-    """Run a simulated PLC of this protocol on a free port of 127.0.0.1."""
+async def plc_stand(
+    protocol: str, scan_ms: float = 5, map_file: Path | None = None, host: str = "127.0.0.1"
+) -> AsyncIterator[Stand]:
+    """Run a simulated PLC of this protocol on a free port of this address."""
     loaded = load_map(map_file or REPO / "plc_maps" / f"demo_{protocol}.yaml")
     logic = PlcLogic(loaded, camera_to_gate=20_000, gate_window=300)
     if protocol == "s7":
@@ -59,7 +61,7 @@ async def plc_stand(protocol: str, scan_ms: float = 5, map_file: Path | None = N
         server: S7Server | ModbusServer = S7Server(up.db, logic.up, down.db, logic.down, cpu_running=lambda: logic.running)
     else:
         server = ModbusServer(loaded.map, logic.up, logic.down)
-    stand = Stand(loaded=loaded, logic=logic, server=server, port=await server.start("127.0.0.1", 0))
+    stand = Stand(loaded=loaded, logic=logic, server=server, port=await server.start(host, 0))
 
     async def scan_forever() -> None:
         now = 0.0

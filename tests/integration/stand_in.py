@@ -27,7 +27,7 @@ def main() -> int:
         print(config["says"], flush=True)
     if "falls" in config and diary.read_text().count(f"{config['name']} started") <= config["falls"]:
         note("falls")
-        return 3
+        return int(config.get("status", 3))
     if config.get("deaf"):
         signal.signal(signal.SIGTERM, lambda *_: note("heard SIGTERM"))
         while True:

@@ -7,6 +7,7 @@ import contextlib
 import json
 import os
 import signal
+import sys
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,6 +17,7 @@ import pytest
 from gateway import app
 from gateway.app import Child, Supervisor, children
 from gateway.config import Plan
+from gateway.frames.folder import PREFIX, sweep
 from tests.integration.plc_stand import REPO, until
 
 MODULE = "tests.integration.stand_in"
@@ -126,6 +128,17 @@ async def test_a_child_that_falls_again_after_five_restarts_within_a_minute_stay
     assert stand.entries("services") == ["services started", "services stopping", "services stopped"]
 
 
+async def test_a_child_whose_configuration_is_wrong_stays_down_at_once(
+    stand: Stand, capsys: pytest.CaptureFixture[str]
+) -> None:
+    async with stand.running([stand.child("control:a", falls=99, status=2)], [stand.child("services")]) as task:
+        await until(lambda: {"process": "control:a", "event": "stays down"} in announced(capsys), "it is told", 20)
+        assert not task.done(), "the others go on"
+        stop_now()
+        assert await task == 1
+    assert stand.entries("started").count("control:a started") == 1
+
+
 async def test_falls_that_lie_far_apart_are_forgiven(stand: Stand, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(app, "RESTART_WINDOW_S", 0.001)
     async with stand.running([stand.child("control:a", falls=8)]):
@@ -201,8 +214,34 @@ async def _no_memory(*args: str, **options: object) -> object:
     raise OSError("out of memory")
 
 
+KILLED = """
+import asyncio, sys
+from pathlib import Path
+from gateway.app import Child, Supervisor
+from gateway.frames.folder import run_folder
+data = Path(sys.argv[1])
+with run_folder(data) as (_, lock):
+    child = Child(name="control:a", module=sys.argv[2], config=sys.argv[3])
+    asyncio.run(Supervisor([[child]], data, inherited=[lock]).run())
+"""
+
+
+async def test_the_folder_of_a_killed_supervisor_is_swept_when_its_last_child_has_ended(stand: Stand) -> None:
+    child = stand.child("control:a", slow_s=0.5)
+    arguments = [sys.executable, "-c", KILLED, str(stand.data), MODULE, child.config]
+    process = await asyncio.create_subprocess_exec(*arguments, stdout=asyncio.subprocess.DEVNULL)
+    await until(lambda: stand.entries("started"), "it runs", 20)
+    process.kill()
+    await process.wait()
+    [folder] = stand.data.glob(PREFIX + "*")
+    await until(lambda: stand.entries("stopping"), "the child has noticed", 20)
+    assert sweep(stand.data) == [], "the child still uses it"
+    await until(lambda: sweep(stand.data) == [folder], "it is swept", 20)
+    assert stand.entries("stopped"), "the child was not finished"
+
+
 def test_the_children_of_a_plan() -> None:
-    plan = Plan(controls=(("a", "{1}"), ("b", "{2}")), captures=(("a.top", "{3}"),), services="{4}", rings=())
+    plan = Plan(controls=(("a", "{1}"), ("b", "{2}")), captures=(("a.top", "{3}"),), services="{4}")
     assert [[(c.name, c.module, c.config) for c in group] for group in children(plan)] == [
         [("control:a", "gateway.control.main", "{1}"), ("control:b", "gateway.control.main", "{2}")],
         [("capture:a.top", "gateway.vision.capture", "{3}")],

@@ -49,16 +49,17 @@ class Control:
     folder: Path
     config: ControlConfig
     ring: FrameRing
+    code: str = ""
+    """What runs in the module's place; it gets the folder as its argument."""
     process: asyncio.subprocess.Process | None = None
     sock: socket.socket = field(default_factory=lambda: socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM))
     counter: int = 0
     noise: np.random.Generator = field(default_factory=lambda: np.random.default_rng(7))
 
     async def start(self) -> None:
+        what = ["-c", self.code, str(self.folder)] if self.code else ["-m", "gateway.control.main"]
         with (self.folder / "stderr").open("ab") as stderr:
-            self.process = await asyncio.create_subprocess_exec(
-                sys.executable, "-m", "gateway.control.main", stdin=-1, stdout=-1, stderr=stderr
-            )
+            self.process = await asyncio.create_subprocess_exec(sys.executable, *what, stdin=-1, stdout=-1, stderr=stderr)
         assert self.process.stdin is not None
         assert self.process.stdout is not None
         self.process.stdin.write(self.config.model_dump_json().encode() + b"\n")
@@ -81,13 +82,13 @@ class Control:
     def tell(self, data: bytes) -> None:
         self.sock.sendto(data, str(self.config.frames_socket))
 
-    async def part(self, *, picture: bool = True) -> int:
-        """Let a part pass the photo-eye and be photographed; return its id."""
+    async def part(self, *, picture: bool = True, frozen: bool = False) -> int:
+        """Let a part pass the photo-eye and be photographed; return its id. A frozen camera repeats one picture."""
         before = len(self.plc.seen("assigned"))
         encoder = self.plc.pass_part()
         await until(lambda: len(self.plc.seen("assigned")) > before, "the part has an id")
         if picture:
-            image = self.noise.integers(0, 256, SHAPE, np.uint8)
+            image = np.full(SHAPE, 99, np.uint8) if frozen else self.noise.integers(0, 256, SHAPE, np.uint8)
             slot, generation = self.ring.write(image)
             self.counter += 1
             now = time.monotonic_ns()
@@ -134,7 +135,7 @@ class Control:
 
 
 @contextlib.asynccontextmanager
-async def control(protocol: str, **changes: Any) -> AsyncIterator[Control]:
+async def control(protocol: str, code: str = "", **changes: Any) -> AsyncIterator[Control]:
     async with plc_stand(protocol) as plc:
         with tempfile.TemporaryDirectory(prefix="vg-") as name:
             folder = Path(name)
@@ -159,10 +160,11 @@ async def control(protocol: str, **changes: Any) -> AsyncIterator[Control]:
                     "commands_socket": folder / "commands",
                     "frames_socket": folder / "frames",
                     "rings": {"top": folder / "ring"},
+                    "capture_sockets": {"top": folder / "capture"},
                 }
             )
             with contextlib.closing(FrameRing.create(folder / "ring", slots=8, slot_bytes=1 << 20)) as ring:
-                made = Control(plc=plc, folder=folder, config=config, ring=ring)
+                made = Control(plc=plc, folder=folder, config=config, ring=ring, code=code)
                 try:
                     await made.start()
                     yield made

@@ -55,6 +55,9 @@ class Ear:
     def on_tokens_acked(self, part_ids: frozenset[int], t_mono_ns: int) -> None:
         self.acked |= part_ids
 
+    def alive(self) -> bool:
+        return True
+
     def status(self) -> Mapping[str, Scalar]:
         return {"status1": 1}
 

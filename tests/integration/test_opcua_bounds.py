@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
+import logging
 import socket
 import struct
+import weakref
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -243,6 +246,27 @@ async def test_many_questions_at_once_are_all_answered(stand: OpcUaStand) -> Non
     async with stand.connected() as client:
         answers = await asyncio.gather(*(node(client, "Plc.LinkUp").read_value() for _ in range(5 * wire.MAX_WAITING)))
         assert set(answers) == {True}
+
+
+async def test_a_subscription_leaves_no_logger_behind(stand: OpcUaStand) -> None:
+    """The library names one by each subscription's number, and logging keeps what has a name for ever."""
+
+    class Handler:
+        def datachange_notification(self, *change: object) -> None: ...
+
+    def named() -> list[str]:
+        return [name for name in logging.Logger.manager.loggerDict if name.rpartition(".")[2].isdigit()]
+
+    async with stand.connected() as client:
+        subscription = await client.create_subscription(100, Handler())
+        await subscription.subscribe_data_change([node(client, "Status.Online")])
+        served = stand.iserver.subscription_service.subscriptions[subscription.subscription_id]
+        left = weakref.ref(served.monitored_item_srv.logger)
+        assert left() is not None
+        assert named() == []
+    del served
+    await until(lambda: not stand.iserver.subscription_service.subscriptions, "it is gone")
+    await until(lambda: gc.collect() >= 0 and left() is None, "and its logger with it")
 
 
 async def test_stopping_does_not_wait_for_a_client_that_does_not_read(tmp_path_factory: pytest.TempPathFactory) -> None:

@@ -1,4 +1,4 @@
-"""The simulated PLC's S7 port against clients that share no code with python-snap7: nodes7, and the snap7 C library."""
+"""The simulated PLC's S7 port against clients that share no code with python-snap7: nodes7, the snap7 C library, and pyS7."""
 
 from __future__ import annotations
 
@@ -78,4 +78,39 @@ async def test_the_snap7_c_library_reads_writes_and_sees_the_cpu_state(running: 
     assert answers["readOnly"] != "ok"
     assert answers["read"] == {"up": bytes(range(168)).hex()}
     assert answers["running"] is running
+    assert up == bytes(range(168))
+
+
+@pytest.mark.parametrize("running", [True, False])
+async def test_pys7_reads_writes_and_sees_the_cpu_state(running: bool) -> None:
+    pys7 = pytest.importorskip("pyS7", reason="pyS7 is not installed: pip install pyS7")
+    up, down, expected = blocks()
+    server = S7Server(100, up, 101, down, cpu_running=lambda: running)
+    port = await server.start()
+
+    def converse() -> dict[str, Any]:
+        client = pys7.S7Client("127.0.0.1", 0, 1, port=port, timeout=10)
+        client.connect()
+        try:
+            several = ["DB101,X4.3", "DB101,W6", "DB101,DW146", "DB101,DW144", "DB101,B20"]
+            return {
+                "status": client.get_cpu_status(),
+                "multi": [w.success for w in client.write_detailed(several, [True, 0x0102, 9, 0x03040506, 0x77])],
+                "readOnly": [w.success for w in client.write_detailed(["DB100,W0"], [1])],
+                "up": client.read([f"DB100,B{i}" for i in range(168)]),
+                "read": client.read(["DB101,X4.3", "DB101,X4.4", "DB100,DW24"]),
+            }
+        finally:
+            client.disconnect()
+
+    try:
+        answers = await asyncio.to_thread(converse)
+    finally:
+        await server.stop()
+    assert (answers["status"] == "RUN") is running  # STOP is 3 to pyS7, 4 to the snap7 C library; 8 is RUN to both
+    assert answers["multi"] == [True, True, False, True, True]
+    assert answers["readOnly"] == [False]
+    assert answers["up"] == list(range(168))
+    assert answers["read"] == [True, False, 0x18191A1B]
+    assert down == expected
     assert up == bytes(range(168))

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from gateway.frames.folder import sweep
 from simulators.demo_files import default_model
 from simulators.package import package_folder
 from simulators.records import read_journal
@@ -44,10 +45,18 @@ def dispositions(run: DemoRun, line: str) -> dict[int, list[str]]:
     return found
 
 
-def mapped(pid: int, prefix: str) -> set[Path]:
-    """Return the files that a process has mapped and whose names begin so."""
+def rings(pid: int) -> set[Path]:
+    """Return the frame rings that a process has mapped."""
     lines = Path(f"/proc/{pid}/maps").read_text().splitlines()
-    return {path for line in lines if (path := Path(line.split(maxsplit=5)[-1])).name.startswith(prefix)}
+    return {path for line in lines if (path := Path(line.split(maxsplit=5)[-1])).suffix == ".ring"}
+
+
+def wait_until_gone(pids: dict[str, int]) -> None:
+    """Wait until none of these processes is left."""
+    until = time.monotonic() + 30
+    while left := {name: pid for name, pid in pids.items() if Path(f"/proc/{pid}").exists()}:
+        assert time.monotonic() < until, f"still there: {left}"
+        time.sleep(0.1)
 
 
 @pytest.fixture(scope="module")
@@ -149,10 +158,7 @@ def test_killing_the_demo_leaves_no_process(tmp_path: Path) -> None:
         run.wait_for_parts(10)
         pids = run.pids()
         run.kill()
-        until = time.monotonic() + 30
-        while left := {name: pid for name, pid in pids.items() if Path(f"/proc/{pid}").exists()}:
-            assert time.monotonic() < until, f"still there: {left}"
-            time.sleep(0.1)
+        wait_until_gone(pids)
     assert not (run.folder / "data" / "pids.json").exists(), "the supervisor stopped in order"
 
 
@@ -160,12 +166,14 @@ def test_a_supervisor_that_is_killed_ends_the_demo_with_a_score(tmp_path: Path) 
     with demo(tmp_path / "killed", "--parts", "0", *STEADY) as run:
         run.wait_for_parts(10)
         pids = run.pids()
-        rings = {ring for name, pid in pids.items() if name.startswith("capture:") for ring in mapped(pid, "vg-")}
+        used = {ring for name, pid in pids.items() if name.startswith("capture:") for ring in rings(pid)}
         os.kill(pids["supervisor"], signal.SIGKILL)
         status, result = run.finish()
-    assert len(rings) == 2
-    for ring in rings:  # nobody is left who could remove them
-        ring.unlink(missing_ok=True)
+    wait_until_gone(pids)
+    assert len(used) == 2
+    [folder] = {ring.parent for ring in used}
+    sweep(folder.parent)  # as the next start of any gateway does
+    assert not folder.exists()
     assert status == 1
     assert "gateway ended by itself with exit status 137" in run.stderr()
     for line in result["lines"].values():
