@@ -13,8 +13,6 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
-import os
-import platform
 import statistics
 import sys
 import tempfile
@@ -25,6 +23,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from report import DOCS, write_section
 
 from simulators.demo_files import LINES, DemoLine
 from simulators.ledger import read_ledger
@@ -34,7 +33,6 @@ from simulators.records import latency_ms, read_journal
 from simulators.stand import Stand, StandOptions
 
 HERE = Path(__file__).resolve().parent
-DOCUMENT = HERE.parent / "docs" / "benchmarks.md"
 PERCENTILES = (50, 95, 99, 100)
 BY_PROTOCOL = {line.protocol: line for line in LINES}
 DEADLINE_MS = 150.0
@@ -206,15 +204,6 @@ def _row(values: Sequence[float]) -> str:
     return " | ".join(f"{v:.2f}" for v in values)
 
 
-def _write(text: str, command: str) -> None:
-    begin, end = "<!-- loop: begin -->", "<!-- loop: end -->"
-    document = DOCUMENT.read_text(encoding="utf-8")
-    head, tail = document.split(begin)[0], document.split(end)[1]
-    processor = next((x.split(":")[1].strip() for x in Path("/proc/cpuinfo").read_text().splitlines() if "model name" in x), "")
-    note = f"`{command}` on {os.cpu_count()} cores ({processor or platform.machine()}), Python {platform.python_version()}.\n"
-    DOCUMENT.write_text(f"{head}{begin}\n{note}\n{text}\n{end}{tail}", encoding="utf-8")
-
-
 def main() -> int:
     """Measure every case and print the tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -240,7 +229,8 @@ def main() -> int:
     text = table(done)
     print(text)
     if args.write:
-        _write(text, "python benchmarks/loop.py " + " ".join(a for a in sys.argv[1:] if a != "--write"))
+        command = "python benchmarks/loop.py " + " ".join(a for a in sys.argv[1:] if a != "--write")
+        write_section(DOCS / "benchmarks.md", "loop", text, command)
     return 0
 
 

@@ -19,7 +19,8 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-DOCUMENT = Path(__file__).resolve().parent.parent / "docs" / "benchmarks.md"
+from report import DOCS, write_section
+
 TEST_SHARE = 0.3
 
 
@@ -80,9 +81,7 @@ def main() -> int:
     text = "\n".join(rows)
     print(text)
     if args.write:
-        begin, end = "<!-- pictures: begin -->", "<!-- pictures: end -->"
-        document = DOCUMENT.read_text(encoding="utf-8")
-        DOCUMENT.write_text(f"{document.split(begin)[0]}{begin}\n{text}\n{end}{document.split(end)[1]}", encoding="utf-8")
+        write_section(DOCS / "benchmarks.md", "pictures", text)
     return 0
 
 
