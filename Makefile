@@ -4,12 +4,12 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 
-.PHONY: demo test test-all lint bench clean requirements
+.PHONY: demo test test-all lint coverage mutation bench clean requirements
 
 demo: $(STAMP)
 	$(BIN)/gateway demo $(ARGS)
 
-test: $(STAMP) lint
+test: $(STAMP) lint coverage
 	$(BIN)/python -m pytest -m "not peer" $(ARGS)
 
 # The third-party peers: mbpoll from Debian, node-opcua, nodes7 and snap7 (built here) from npm. apt-get needs root.
@@ -25,6 +25,14 @@ lint: $(STAMP)
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+# Fails below 100 % branch coverage of gateway/core by its own unit tests.
+coverage: $(STAMP)
+	$(BIN)/python -m coverage run -m pytest tests/unit/core -q
+	$(BIN)/python -m coverage report
+
+mutation: $(STAMP)
+	$(BIN)/python benchmarks/mutation.py $(ARGS)
 
 bench: $(STAMP)
 	$(BIN)/python benchmarks/loop.py $(ARGS)

@@ -135,7 +135,7 @@ class Line:
         self._apply(effects)
         if came := self._tracker.admitted - admitted:
             self._on_admitted(came)
-        self._apply(self._tracker.outcomes(self._outcomes.take(up.outcomes, up.t_mono_ns)))
+        self._apply(self._tracker.outcomes(self._outcomes.take(up.outcomes, up.t_asked_mono_ns, up.t_mono_ns)))
         if (values := self._process.take(self._name, up, self._clock.utc_ns())) is not None:
             self._record(values)
 

@@ -21,11 +21,12 @@ class Settled:
         self._settle_ns = settle_ns
         self._since: list[tuple[Entry, int]] = []
 
-    def take(self, ring: Sequence[Entry], now_ns: int) -> list[Entry]:
-        """Return the entries of this read that have stood long enough."""
+    def take(self, ring: Sequence[Entry], asked_ns: int, now_ns: int) -> list[Entry]:
+        """Return the entries of this read, asked and answered at these times, that have stood long enough."""
         before = self._since or [(entry, now_ns) for entry in ring]
         self._since = [(entry, since if entry == known else now_ns) for entry, (known, since) in zip(ring, before, strict=True)]
-        return [entry for entry, since in self._since if now_ns - since >= self._settle_ns]
+        # From the answer of the first read to the question of this one: in between the PLC has scanned.
+        return [e for e, since in self._since if not self._settle_ns or asked_ns - since >= self._settle_ns]
 
 
 class Twice:

@@ -26,7 +26,7 @@ def _arguments(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--parts", type=_at_least_1, default=20_000, help="parts in all (default 20000)")
     parser.add_argument("--seed", type=int, default=1, help="first seed; one for each thousand parts of a protocol")
     parser.add_argument("--protocol", choices=("both", *PROTOCOLS), default="both")
-    parser.add_argument("--every", type=float, default=300, metavar="PARTS", help="parts between two faults on average")
+    parser.add_argument("--every", type=float, default=400, metavar="PARTS", help="parts between two faults on average")
     parser.add_argument("--only", default="", metavar="KINDS", help=f"faults to draw from: {','.join(KINDS)}")
     parser.add_argument("--broken", choices=sorted(BROKEN), default="", help="take one defence away, to see it found")
     parser.add_argument("--jobs", type=_at_least_1, default=os.cpu_count() or 1, help="processes (default: one a core)")

@@ -164,7 +164,7 @@ def _recoveries(healed_ms: list[float], events: list[dict[str, Any]]) -> list[fl
 
 
 def run_episode(
-    protocol: Protocol, seed: int, parts: int = EPISODE_PARTS, *, every_parts: float = 300, kinds: tuple[str, ...] = ()
+    protocol: Protocol, seed: int, parts: int = EPISODE_PARTS, *, every_parts: float = 400, kinds: tuple[str, ...] = ()
 ) -> Result:
     """Run one episode of ``parts`` parts with a fault every ``every_parts`` parts on average; whatever is a bug is raised.
 

@@ -105,7 +105,7 @@ class Memories:
     """How the PLC's communication exchanges bytes with its program: whole, or torn at a word."""
 
     tears: float = 0.0
-    """Probability that an exchange is torn."""
+    """Probability that an exchange is torn; the next one is whole and brings the rest."""
 
 
 class Plant:
@@ -149,6 +149,7 @@ class Plant:
         self._gate_open = False
         self._scans = 0
         self._frames = 0
+        self._torn_in = self._torn_out = False
 
     def make(self, n: int) -> Truth:
         """Make physical part ``n``."""
@@ -248,7 +249,8 @@ class Plant:
     def _take_in(self) -> None:
         """Copy what clients wrote to the program; torn, a part of the words comes a scan later."""
         down = self.logic.down
-        if self._tears() and down != self._served_down:
+        self._torn_in = not self._torn_in and self._tears()
+        if self._torn_in and down != self._served_down:
             at = 2 * self._random.randrange(len(down) // 2)
             if self._random.random() < 0.5:
                 down[:at] = self._served_down[:at]
@@ -260,7 +262,8 @@ class Plant:
     def _give_out(self) -> None:
         """Copy what the program wrote to where clients read; torn, a part of the words comes a scan later."""
         up = self.logic.up
-        if self._tears():
+        self._torn_out = not self._torn_out and self._tears()
+        if self._torn_out:
             at = 2 * self._random.randrange(len(up) // 2)
             if self._random.random() < 0.5:
                 self._served_up[:at] = up[:at]
