@@ -49,6 +49,8 @@ class Result:
     contradicted: int
     wrong_outcomes: int
     good_lost: int
+    parts_per_s: float
+    """Of this line; good parts lost, divided by it, is the production that was lost, in s."""
     faults: dict[str, int]
     recovery_ms: list[float]
     """From a link that can be had again to the next token that the PLC latched."""
@@ -139,6 +141,7 @@ class _Episode:
             contradicted=score["contradicted"],
             wrong_outcomes=score["wrong_outcomes"],
             good_lost=score["good_lost"],
+            parts_per_s=plant.shape.parts_per_s,
             faults=dict(sorted(self.scene.struck.items())),
             recovery_ms=_recoveries(self.scene.healed_ms, events),
             trace_hash=plant.ledger.trace.hexdigest(),
