@@ -273,6 +273,7 @@ class Line:
         self._apply(self._tracker.void(reason))
         self._unsure.clear()
         self._triggers.clear()
+        self._outcomes.clear()
         self._pending.abandon(reason)
 
     def on_state(self, state: LinkState, detail: str) -> None:

@@ -28,6 +28,10 @@ class Settled:
         # From the answer of the first read to the question of this one: in between the PLC has scanned.
         return [e for e, since in self._since if not self._settle_ns or asked_ns - since >= self._settle_ns]
 
+    def clear(self) -> None:
+        """Forget everything: PartIds may come again."""
+        self._since = []
+
 
 class Twice:
     """The entries that two reads, one after the other, have shown alike."""

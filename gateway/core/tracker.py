@@ -122,7 +122,7 @@ class Tracker:
             self._head = next_part_id(self._head)
             ring_id, encoder = ring[self._head % SLOTS]
             known = ring_id == self._head
-            in_order = known and self._moves_on(encoder)
+            in_order = known and (self._config.by == "time" or self._moves_on(encoder))
             placed = in_order and (self._config.by == "encoder" or timed)
             entry = self._admit(self._head, encoder, now_ns, effects, known_place=placed)
             if not known:
@@ -248,7 +248,7 @@ class Tracker:
         self.admitted += 1
         if len(self._parts) >= MAX_OPEN:
             self._fire(next(iter(self._parts.values())), Event.LEAVE, effects, "too many parts in flight")
-        position = self._position(encoder)
+        position = self._position(encoder, now_ns)
         views = tuple(View(camera=c, offset=o, position=position) for c, o in self._config.cameras)
         due = now_ns + self._config.frame_wait_ns + self._config.deadline_ns
         trigger = Trigger(part_id=part_id, encoder=encoder, t_mono_ns=now_ns)
@@ -256,8 +256,11 @@ class Tracker:
         self._parts[part_id] = entry
         return entry
 
-    def _position(self, encoder: int) -> int:
-        same = [e for e in self._parts.values() if e.known_place and e.part.trigger.encoder == encoder]
+    def _position(self, encoder: int, now_ns: int) -> int:
+        """Return how many parts were triggered at this place before; by time, a PLC may have no encoder to tell them by."""
+        same = [e.part.trigger for e in self._parts.values() if e.known_place and e.part.trigger.encoder == encoder]
+        if self._config.by == "time":
+            same = [t for t in same if now_ns - t.t_mono_ns <= self._config.window]
         return len(same)
 
     # -- binding ------------------------------------------------------------------------------------------------------

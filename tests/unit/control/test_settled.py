@@ -23,6 +23,13 @@ def test_a_torn_entry_that_is_put_right_counts_only_as_put_right() -> None:
     assert ring.take([(9, 1)], 38 * MS, 38 * MS) == [(9, 1)]
 
 
+def test_what_stood_before_the_owner_was_lost_must_stand_anew() -> None:
+    ring = Settled(10 * MS)
+    ring.take([(1, 2)], 0, 0)
+    ring.clear()
+    assert ring.take([(1, 2)], 20 * MS, 20 * MS) == []
+
+
 def test_without_a_time_the_first_read_counts() -> None:
     assert Settled(0).take([(1, 2)], 5, 6) == [(1, 2)]
 

@@ -319,6 +319,20 @@ def test_by_time_a_line_whose_plc_shows_triggers_at_once_needs_no_lag() -> None:
     assert tracker.poll(11, ring_with((11, 0)), 10, since_ns=0) == []
 
 
+def test_by_time_a_plc_without_an_encoder_has_every_part_inspected() -> None:
+    tracker = started(TIMED)
+    for part, t_ms in ((11, 100), (12, 300), (13, 500)):
+        assert tracker.poll(part, ring_with((part, 0)), t_ms * MS, since_ns=(t_ms - 5) * MS) == []
+        assert inspecting(tracker.frame(stamp(None, part, t_ms=t_ms + 20), (t_ms + 30) * MS)).part_id == part
+
+
+def test_by_time_an_encoder_that_runs_back_costs_nothing() -> None:
+    tracker = started(TIMED)
+    for part, encoder in ((11, 1 << 30), (12, 0)):
+        t_ms = part * 100
+        assert tracker.poll(part, ring_with((part, encoder)), t_ms * MS, since_ns=(t_ms - 5) * MS) == []
+
+
 # -- what the effects carry -----------------------------------------------------------------------------------------------
 
 
