@@ -48,7 +48,7 @@ def command_from_json(text: str | bytes) -> AdjustParameter:
         if not isinstance(raw.get(name), str) or not raw[name]:
             raise ValueError(f"{name}: a non-empty text is needed")
     for name in ("value", "expected_old"):
-        if isinstance(raw.get(name), bool) or not isinstance(raw.get(name), int | float) or not math.isfinite(raw[name]):
+        if isinstance(raw.get(name), bool) or not isinstance(raw.get(name), int | float) or not _finite(raw[name]):
             raise ValueError(f"{name}: a finite number is needed")
     extra = set(raw) - {"id", "line", "tag", "value", "expected_old", "evidence"}
     if extra:
@@ -64,3 +64,10 @@ def answer_to_json(answer: Answer) -> str:
 def answer_from_json(text: str | bytes) -> Answer:
     """Return the answer that :func:`answer_to_json` wrote."""
     return Answer(**json.loads(text))
+
+
+def _finite(value: float) -> bool:
+    try:
+        return math.isfinite(value)
+    except OverflowError:  # a whole number too great for a float
+        return False

@@ -199,7 +199,7 @@ class Link:
             if up.owner:
                 self._set_state("readonly", f"epoch 16#{up.owner:08X} owns the line; waiting for its heartbeat to stop")
             await asyncio.sleep(self._poll_s)
-            up = self._image(*await self._read())
+            up = await self._verify()  # while it waited, another program may have been downloaded
         self.epoch = nonce
         return up
 

@@ -160,7 +160,15 @@ class Journal:
                 with open(self._reserve, "wb") as f:
                     os.posix_fallocate(f.fileno(), 0, self._reserve_bytes)
         except OSError:
-            self._reserve.unlink(missing_ok=True)
+            self._give_reserve_back()
+            return False
+        return True
+
+    def _give_reserve_back(self) -> bool:
+        """Free the reserve; False when there is none, or the disk refuses even that (it is read-only, or fails)."""
+        try:
+            self._reserve.unlink()
+        except OSError:
             return False
         return True
 
@@ -203,9 +211,8 @@ class Journal:
             except sqlite3.Error as e:
                 roll_back(db)
                 self._failed = f"{e}; free space on the disk of {self.path.parent}, or replace a failing one"
-                if last_try or not self._reserve.exists():
+                if last_try or not self._give_reserve_back():
                     return False
-                self._reserve.unlink(missing_ok=True)
             else:
                 break
         with self._change:

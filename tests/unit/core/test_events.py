@@ -79,6 +79,7 @@ def test_commands_and_answers() -> None:
         ('{"kind":"adjust","id":"","line":"a","tag":"t","value":1,"expected_old":1}', "id"),
         ('{"kind":"adjust","id":"1","line":"a","tag":"t","value":NaN,"expected_old":1}', "value"),
         ('{"kind":"adjust","id":"1","line":"a","tag":"t","value":true,"expected_old":1}', "value"),
+        ('{"kind":"adjust","id":"1","line":"a","tag":"t","value":1' + 400 * "0" + ',"expected_old":1}', "value"),
         ('{"kind":"adjust","id":"1","line":"a","tag":"t","value":1}', "expected_old"),
         ('{"kind":"adjust","id":"1","line":"a","tag":"t","value":1,"expected_old":1,"force":1}', "force"),
     ],

@@ -441,6 +441,19 @@ def test_a_gateway_woken_from_a_long_stop_becomes_read_only_and_its_last_token_c
     plant_test(body)
 
 
+def test_a_standby_does_not_take_over_a_plc_whose_program_was_changed_while_it_waited() -> None:
+    async def body(plant: Plant) -> None:
+        async with plant.gateway(seed=1) as (first, _):
+            await until(lambda: first.state == "up", "the first is up")
+            async with plant.gateway(seed=2) as (standby, _):
+                await until(lambda: standby.state == "readonly", "the second waits")
+                plant.logic.restart(checksum=0xBADC0DE)
+                await until(lambda: standby.state == "refused", "the second refuses")
+                assert standby.epoch == 0
+
+    plant_test(body)
+
+
 def test_tokens_of_before_a_cut_are_written_again_after_it() -> None:
     async def body(plant: Plant) -> None:
         async with plant.gateway() as (link, ear):

@@ -272,3 +272,23 @@ def test_kill_9_loses_nothing_acknowledged_and_leaves_no_gap(tmp_path: Path) -> 
         check = sqlite3.connect(db)
         assert check.execute("PRAGMA integrity_check").fetchone() == ("ok",)
         check.close()
+
+
+def test_a_disk_that_refuses_even_to_free_the_reserve_does_not_end_the_writer(tmp_path: Path) -> None:
+    """As one that was mounted read-only after an error: the writer must live to see it recover."""
+    reserve = tmp_path / "journal.db.reserve"
+    reserve.mkdir()
+    (reserve / "in the way").touch()
+    journal = Journal(tmp_path / "journal.db")
+    try:
+        assert "free some space" in journal.failed
+        assert journal.alive
+        (reserve / "in the way").unlink()
+        reserve.rmdir()
+        for _ in range(500):
+            if not journal.failed:
+                break
+            time.sleep(0.01)
+        assert journal.failed == ""
+    finally:
+        journal.close()
