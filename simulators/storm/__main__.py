@@ -42,10 +42,9 @@ def _arguments(argv: list[str] | None) -> argparse.Namespace:
 
 
 def _at_least_1(text: str) -> int:
-    value = int(text)
-    if value < 1:
-        raise argparse.ArgumentTypeError(f"{text} is less than 1")
-    return value
+    if not text.isascii() or not text.isdigit() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text} is no whole number from 1 on")
+    return int(text)
 
 
 def main(argv: list[str] | None = None) -> int:

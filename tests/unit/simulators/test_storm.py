@@ -126,7 +126,7 @@ def test_results_of_other_code_are_not_mixed_in(tmp_path: Path) -> None:
         State(file)
 
 
-@pytest.mark.parametrize("wrong", ["--parts 0", "--every 0", "--only rain", "--protocol opcua"])
+@pytest.mark.parametrize("wrong", ["--parts 0", "--parts x", "--every 0", "--only rain", "--protocol opcua"])
 def test_wrong_options_are_refused_with_words(wrong: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
         main(wrong.split())
