@@ -132,10 +132,11 @@ class PlcLogic:
         if not self.running:
             self.restart()
 
-    def restart(self, *, last_part_id: int | None = None, checksum: int | None = None) -> None:
+    def restart(self, *, last_part_id: int | None = None, checksum: int | None = None, keeps_down: bool = False) -> None:
         """Restart the CPU (power loss, new program): memory takes its start values, the next scan is a first scan.
 
         ``last_part_id`` is what a counter kept elsewhere goes on from; ``checksum`` comes with another program.
+        ``keeps_down``: the gw->plc block is retentive, against the advice, and keeps its last claim and tokens.
         """
         self.running = True
         self._first_scan = True
@@ -144,7 +145,7 @@ class PlcLogic:
             self._power_up_part_id = last_part_id
         if checksum is not None:
             self._checksum = checksum
-        self._load_start_values()
+        self._load_start_values(keeps_down=keeps_down)
 
     def scan(self, inputs: PlcInputs) -> PlcOutputs:
         """Execute one cycle: inputs → program → memory and outputs.
@@ -188,10 +189,11 @@ class PlcLogic:
             events=tuple(self._events),
         )
 
-    def _load_start_values(self) -> None:
+    def _load_start_values(self, *, keeps_down: bool = False) -> None:
         """Forget every part and the owner; show layout and byte order, so that no client ever reads a block without them."""
         self._up.clear()
-        self._down.clear()
+        if not keeps_down:
+            self._down.clear()
         self._tracking.clear()
         self._station.clear()
         self._owner.reset()

@@ -30,9 +30,15 @@ class Ownership:
         """Whether the owner's heartbeat moved within the last 300 ms, or the grant is no older than that."""
         self._last_beat: int | None = None
         self._last_beat_ms = 0.0
+        self._found = self._nonce.integer()
 
     def reset(self) -> None:
-        """Forget the owner, as at a first scan: an echo of 0 validates nothing."""
+        """Forget the owner, as at a first scan: an echo of 0 validates nothing.
+
+        A claim that lies there already, because the block is retentive, comes from before: granting it would make the tokens
+        beside it valid again, for other parts that have got the same PartIds.
+        """
+        self._found = self._nonce.integer()
         self.epoch = 0
         self.alive = False
         self._last_beat = None
@@ -42,7 +48,7 @@ class Ownership:
         """Judge heartbeat and claim; return what changed in this scan.
 
         A heartbeat counts only with the granted epoch beside it. A claim is granted if there is no owner, or if the owner's
-        heartbeat has been frozen for more than 300 ms; otherwise it is left unanswered.
+        heartbeat has been frozen for more than 300 ms; otherwise it is left unanswered, as is one found at the first scan.
         """
         was_alive = self.alive
         if self.epoch and self._beside.integer() == self.epoch:
@@ -52,7 +58,7 @@ class Ownership:
                 self._last_beat_ms = now_ms
         self.alive = self.epoch != 0 and now_ms - self._last_beat_ms <= WATCHDOG_MS
         nonce = self._nonce.integer()
-        if not self.alive and nonce not in (0, self.epoch):
+        if not self.alive and nonce not in (0, self.epoch, self._found):
             self.epoch = nonce
             self.alive = True
             self._last_beat = None

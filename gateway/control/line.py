@@ -129,6 +129,7 @@ class Line:
         if before is not None and up.control & ~before.control & Control.CLEAR_ERROR:
             self._alarms.acknowledge()
             self._writer.status.overrun = False
+            self._end_stop_request()
         if gap := self._tracker.missed_triggers - missed:
             words = f"{gap} of the parts up to {up.part_id}: their triggers were overwritten before they were read"
             self._alarms.happened(Alarm.MISSED_TRIGGER, words, gap)
@@ -269,12 +270,18 @@ class Line:
         self._alarms.happened(Alarm.OWNER_LOST, reason)
         self._abandon(reason)
 
+    def _end_stop_request(self) -> None:
+        """Count late inspections anew: somebody has acknowledged them, or they belong to an epoch that is over."""
+        self._late_in_a_row = 0
+        self._writer.status.stop_reason = StopReason.NONE
+
     def _abandon(self, reason: str) -> None:
         self._apply(self._tracker.void(reason))
         self._unsure.clear()
         self._triggers.clear()
         self._outcomes.clear()
         self._pending.abandon(reason)
+        self._end_stop_request()
 
     def on_state(self, state: LinkState, detail: str) -> None:
         """Take a change of the link's state."""

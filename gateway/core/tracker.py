@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import pairwise
 
 from gateway.core.binding import Arrival, Arrivals, By, exposure_distance, frame_distance
 from gateway.core.errors import PartIdJump
@@ -23,7 +24,7 @@ MAX_GAP = 1024
 """A jump of the PartId beyond this is no gap but another counter: the PLC was restarted."""
 MAX_OPEN = 4096
 MAX_BEHIND = 2 * SLOTS
-"""After so many parts in a row that lie behind the last place, the encoder has been set anew."""
+"""After so many parts in a row that lie behind the last place, the encoder has been set anew, or counts the other way."""
 
 
 @dataclass(slots=True)
@@ -62,27 +63,28 @@ class Tracker:
         """Start without a baseline: nothing is admitted before :meth:`baseline`."""
         self._config = config
         self._parts: dict[int, _Entry] = {}
+        """In the order of their triggers."""
+        self._undecided: dict[int, _Entry] = {}
+        """Those of them that wait for frames or for their inspection."""
         self._arrivals = Arrivals((camera for camera, _ in config.cameras), config.frame_wait_ns + config.deadline_ns)
         self._head: int | None = None
         self._last_place: int | None = None
         """Encoder of the newest part that came in its order."""
-        self._behind = 0
-        """Parts in a row whose encoder lies behind it."""
+        self._forward = 1
+        """1 or -1: the way that the encoder counts."""
+        self._behind: list[int] = []
+        """Encoders of the parts in a row that lie behind the last place."""
         self.admitted = 0
         self.missed_triggers = 0
 
     @property
     def open_parts(self) -> int:
         """Return how many parts wait for frames or for their inspection."""
-        return sum(1 for e in self._parts.values() if e.state in (State.WAITING, State.INSPECTING))
+        return len(self._undecided)
 
     def open_before(self, t_mono_ns: int) -> int:
         """Return how many parts triggered up to then wait for frames or for their inspection."""
-        return sum(
-            1
-            for e in self._parts.values()
-            if e.state in (State.WAITING, State.INSPECTING) and e.part.trigger.t_mono_ns <= t_mono_ns
-        )
+        return sum(1 for e in self._undecided.values() if e.part.trigger.t_mono_ns <= t_mono_ns)
 
     def baseline(self, head: int, now_ns: int, *, encoder: int | None = None) -> list[Effect]:
         """Take ``head`` as seen after a (re)connect: parts up to it get no token; those missed are recorded.
@@ -143,13 +145,17 @@ class Tracker:
     def _moves_on(self, encoder: int) -> bool:
         """Return whether the belt can have moved from the last part's place to this one's, but for the window.
 
-        A read that meets the PLC's writing may show a slot's new PartId with the encoder of the part 8 before it.
+        A read that meets the PLC's writing may show a slot's new PartId with the encoder of the part 8 before it. Such places
+        rise from part to part, as those of an encoder that was set anew; where each lies behind the one before, it counts down.
         """
-        behind = self._last_place is not None and encoder_delta(encoder, self._last_place) < -self._config.window
-        if behind and self._behind < MAX_BEHIND:
-            self._behind += 1
-            return False
-        self._last_place, self._behind = encoder, 0
+        if self._last_place is not None and self._forward * encoder_delta(encoder, self._last_place) < -self._config.window:
+            if len(self._behind) < MAX_BEHIND:
+                self._behind.append(encoder)
+                return False
+            if all(self._forward * encoder_delta(b, a) < 0 for a, b in pairwise((*self._behind, encoder))):
+                self._forward = -self._forward
+        self._last_place = encoder
+        self._behind.clear()
         return True
 
     def frame(self, stamp: FrameStamp, now_ns: int) -> list[Effect]:
@@ -186,16 +192,16 @@ class Tracker:
     def tick(self, now_ns: int) -> list[Effect]:
         """Let time pass: parts beyond their deadline become NOT_INSPECTED, judged ones without an outcome are closed."""
         effects: list[Effect] = []
-        for entry in list(self._parts.values()):
-            age = now_ns - entry.part.trigger.t_mono_ns
-            if entry.state in (State.WAITING, State.INSPECTING):
-                if now_ns > entry.part.due_mono_ns:
-                    late = entry.state is State.INSPECTING
-                    reason = "the inspection is not back at the deadline" if late else "no frame came"
-                    self._fire(entry, Event.FAULT, effects, reason, late=late)
-            elif age > self._config.outcome_wait_ns:
-                self._fire(entry, Event.LEAVE, effects)
+        for entry in [e for e in self._undecided.values() if now_ns > e.part.due_mono_ns]:
+            late = entry.state is State.INSPECTING
+            reason = "the inspection is not back at the deadline" if late else "no frame came"
+            self._fire(entry, Event.FAULT, effects, reason, late=late)
+        while (oldest := next(iter(self._parts.values()), None)) is not None and self._is_over(oldest, now_ns):
+            self._fire(oldest, Event.LEAVE, effects)
         return effects
+
+    def _is_over(self, entry: _Entry, now_ns: int) -> bool:
+        return entry.state is State.JUDGED and now_ns - entry.part.trigger.t_mono_ns > self._config.outcome_wait_ns
 
     def fault(self, part_id: int, reason: str) -> list[Effect]:
         """Say that no evidence can come for this part any more."""
@@ -240,6 +246,8 @@ class Tracker:
             effects.append(Reject(part=part, stamps=stamps, verdict=not_inspected(part.part_id, reason), send=False))
         elif action is Action.DOUBT:
             effects.append(Doubt(part_id=part.part_id, reason=reason))
+        if entry.state not in (State.WAITING, State.INSPECTING):
+            self._undecided.pop(part.part_id, None)
         if entry.state is State.CLOSED:
             del self._parts[part.part_id]
             effects.append(Closed(part_id=part.part_id, outcome=outcome))
@@ -253,7 +261,7 @@ class Tracker:
         due = now_ns + self._config.frame_wait_ns + self._config.deadline_ns
         trigger = Trigger(part_id=part_id, encoder=encoder, t_mono_ns=now_ns)
         entry = _Entry(part=Part(part_id=part_id, trigger=trigger, views=views, due_mono_ns=due), known_place=known_place)
-        self._parts[part_id] = entry
+        self._parts[part_id] = self._undecided[part_id] = entry
         return entry
 
     def _position(self, encoder: int, now_ns: int) -> int:

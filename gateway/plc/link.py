@@ -31,7 +31,8 @@ from gateway.plc.listener import LinkState, Listener, UpImage
 from gateway.plc.verify import verify_interface
 
 BACKOFF_S = (0.02, 0.25)
-REFUSED_PAUSE_S = 0.5
+REFUSED_PAUSE_S = (0.5, 8.0)
+"""Longer each time that a link was refused which had come up: it comes and goes, and each change is recorded."""
 CLAIM_REPEAT_S = 0.25
 ADJUST_TIMEOUT_S = 2.0
 
@@ -131,7 +132,7 @@ class Link:
             self._fail_waiting()
 
     async def _run(self) -> None:
-        pause = BACKOFF_S[0]
+        pause, refused_pause = BACKOFF_S[0], REFUSED_PAUSE_S[0]
         while True:
             errors: list[BaseException] = []
             begun_ns = self._mono_ns()
@@ -158,10 +159,14 @@ class Link:
             first = errors[0]
             refused = next((e for e in errors if isinstance(e, DeviceRefused)), None)
             self._fail_waiting()
+            if not refused:
+                refused_pause = REFUSED_PAUSE_S[0]
+            elif self.state == "up":
+                refused_pause = min(refused_pause * 2, REFUSED_PAUSE_S[1])
             self._set_state("refused" if refused else "down", str(refused or first))
             # Counted from the attempt's beginning: one that has timed out has waited already.
             spent_s, jitter = (self._mono_ns() - begun_ns) / 1e9, self._random.uniform(0.5, 1.0)
-            await asyncio.sleep(REFUSED_PAUSE_S if refused else max(BACKOFF_S[0] * jitter, pause * jitter - spent_s))
+            await asyncio.sleep(refused_pause if refused else max(BACKOFF_S[0] * jitter, pause * jitter - spent_s))
             pause = min(pause * 2, BACKOFF_S[1])
 
     def _fail_waiting(self) -> None:
@@ -194,6 +199,9 @@ class Link:
         claimed_ns = 0
         while up.owner != nonce:
             if self._mono_ns() - claimed_ns > CLAIM_REPEAT_S * 1e9:
+                if claimed_ns and not up.owner:
+                    # Nobody owns it and still no answer: the PLC was restarted and grants nothing that it finds there.
+                    nonce = self._draw_nonce(up.owner)
                 claimed_ns = self._mono_ns()
                 await self._write(*self._exchange.section("claim", {"claim.nonce": nonce}))
             if up.owner:

@@ -125,13 +125,16 @@ async def torn_exchange(scene: Scene) -> None:
 
 
 async def plc_restart(scene: Scene) -> None:
-    """Restart the PLC while the belt coasts; PartIds begin anew, go on, or come again from a moment ago."""
+    """Restart the PLC while the belt coasts; PartIds begin anew, go on, or come again from a moment ago.
+
+    Its gw->plc block is cleared or, being retentive, keeps the last claim and the last tokens.
+    """
     plant, r = scene.plant, scene.random
     last = r.choice((0, plant.last_part_id(0), plant.last_part_id(r.randint(1, 12)), plant.last_part_id(r.randint(1, 12))))
     if r.random() < 0.5:
         for gateway in scene.gateways:
             gateway.path.reset()
-    plant.restart(last_part_id=last)
+    plant.restart(last_part_id=last, keeps_down=r.random() < 0.5)
 
 
 async def plc_stop(scene: Scene) -> None:

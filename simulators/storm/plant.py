@@ -170,11 +170,11 @@ class Plant:
 
     # -- the PLC's life -----------------------------------------------------------------------------------------------------
 
-    def restart(self, *, last_part_id: int | None = None, checksum: int | None = None) -> None:
-        """Let the PLC start anew, its memory cleared, while the belt coasts."""
+    def restart(self, *, last_part_id: int | None = None, checksum: int | None = None, keeps_down: bool = False) -> None:
+        """Let the PLC start anew, its memory cleared (but for a retentive gw->plc block), while the belt coasts."""
         self._gate_open = False
         self._latches.clear()
-        self.logic.restart(last_part_id=last_part_id, checksum=checksum)
+        self.logic.restart(last_part_id=last_part_id, checksum=checksum, keeps_down=keeps_down)
         self._clear_served()
 
     def stop(self) -> None:
@@ -190,7 +190,7 @@ class Plant:
             self._clear_served()
 
     def _clear_served(self) -> None:
-        self._served_down[:] = bytes(len(self._served_down))
+        self._served_down[:] = self.logic.down
         self._served_up[:] = self.logic.up
 
     # -- time ---------------------------------------------------------------------------------------------------------------

@@ -236,13 +236,25 @@ async def test_a_stop_is_asked_for_until_one_is_in_time_and_the_alarm_stays(stan
     assert not bit(stand)
 
 
-async def test_an_acknowledged_alarm_comes_again_with_the_next_late_part(stand: Stand) -> None:
+async def test_acknowledged_late_parts_are_counted_anew(stand: Stand) -> None:
+    """The line stands still as it was asked to: no part would ever come in time to end the request."""
     for _ in range(8):
         await late_part(stand)
     clear_error(stand)
-    assert int(stand.line.status()["status2"]) & Status2.STOP_REQUEST, "the request follows the parts, not the key"
-    await late_part(stand)
+    assert not int(stand.line.status()["status2"]) & Status2.STOP_REQUEST
+    assert stand.line.status()["stop.reason"] == 0
+    for late in range(8):
+        assert [came for _, came, _ in changes(stand)] == [True, False], late
+        await late_part(stand)
     assert [came for _, came, _ in changes(stand)] == [True, False, True]
+    assert int(stand.line.status()["status2"]) & Status2.STOP_REQUEST
+
+
+async def test_a_stop_request_ends_with_the_epoch_that_it_was_made_under(stand: Stand) -> None:
+    for _ in range(8):
+        await late_part(stand)
+    stand.line.on_owner_lost("the PLC was restarted")
+    assert not int(stand.line.status()["status2"]) & Status2.STOP_REQUEST
 
 
 async def test_a_parameter_that_was_accepted_and_not_applied(stand: Stand) -> None:

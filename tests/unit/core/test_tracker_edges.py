@@ -137,6 +137,31 @@ def test_an_encoder_that_was_set_anew_is_believed_after_two_rings_of_parts() -> 
     assert tracker.poll(20, ring_with((20, 20_000)), 0) == []
 
 
+def test_an_encoder_that_counts_down_is_followed_after_two_rings_of_parts() -> None:
+    tracker = started(head=0)
+    tracker.poll(1, ring_with((1, 900_000)), 0)
+    for head in range(2, 2 + 16):
+        assert rejected(tracker.poll(head, ring_with((head, 900_000 - 1000 * head)), 0)) == [head]
+    for head in range(18, 60):
+        assert tracker.poll(head, ring_with((head, 900_000 - 1000 * head)), 0) == []
+        assert inspecting(tracker.frame(stamp(900_000 - 1000 * head + 500), 0)).part_id == head
+    for head in range(60, 76):
+        assert rejected(tracker.poll(head, ring_with((head, 900_000 + 1000 * head)), 0)) == [head], "wired the right way again"
+    assert tracker.poll(76, ring_with((76, 976_000)), 0) == []
+    assert tracker.poll(77, ring_with((77, 977_000)), 0) == []
+
+
+def test_one_place_that_does_not_fall_is_no_encoder_that_counts_down() -> None:
+    tracker = started(head=0)
+    tracker.poll(1, ring_with((1, 900_000)), 0)
+    places = [900_000 - 1000 * head for head in range(2, 19)]
+    places[9] = places[8]
+    for head, place in enumerate(places, start=2):
+        tracker.poll(head, ring_with((head, place)), 0)
+    assert tracker.poll(19, ring_with((19, places[-1] + 1000)), 0) == []
+    assert rejected(tracker.poll(20, ring_with((20, places[-1] - 1000)), 0)) == [20]
+
+
 def test_parts_behind_are_counted_anew_once_one_came_in_its_order() -> None:
     tracker = started(head=0)
     tracker.poll(1, ring_with((1, 900_000)), 0)

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from gateway.core.errors import DeviceError, DeviceUnavailable, PartIdJump
+from gateway.core.errors import DeviceError, DeviceRefused, DeviceUnavailable, PartIdJump
 from gateway.core.handshake import AdjustResult, VerdictRing, epoch_fold, make_token
 from gateway.core.part import part_id_distance
 from gateway.core.tags import Scalar, Span
@@ -675,6 +675,54 @@ def test_a_bug_in_the_listener_is_no_restart_of_the_plc() -> None:
             await link.run()
         assert caught.group_contains(KeyError)
         assert not ear.lost
+
+    plant_test(body)
+
+
+def test_a_plc_whose_gateway_block_is_retentive_is_claimed_anew() -> None:
+    """It finds the last claim at its first scan and must not grant it: the last tokens lie beside it."""
+
+    async def body(plant: Plant) -> None:
+        async with plant.gateway() as (link, ear):
+            await until(lambda: link.state == "up", "up")
+            before = link.epoch
+            plant.logic.restart(keeps_down=True)
+            await until(lambda: link.state == "up" and link.epoch not in (0, before), "the new epoch")
+            assert len(ear.lost) == 1
+
+    plant_test(body)
+
+
+def test_a_claim_that_a_restarted_plc_found_and_will_never_grant_is_drawn_anew() -> None:
+    async def body(plant: Plant) -> None:
+        async with plant.gateway(seed=1) as (first, _):
+            await until(lambda: first.state == "up", "the first is up")
+            async with plant.gateway(seed=2) as (standby, _):
+                await until(lambda: standby.state == "readonly", "the second waits, its claim in the register")
+                plant.drivers[0].free.clear()
+                plant.logic.restart(keeps_down=True)
+                await until(lambda: standby.state == "up", "the second is up")
+
+    plant_test(body)
+
+
+def test_a_link_that_is_refused_whenever_it_is_up_tries_less_and_less_often() -> None:
+    async def body(plant: Plant) -> None:
+        refused_at: list[float] = []
+        async with plant.gateway() as (link, ear):
+            for _ in range(8):
+                await until(lambda: link.state == "up", "up", most_s=9)
+                ear.tokens = refuse  # type: ignore[method-assign]
+                link.tokens_changed()
+                await until(lambda: link.state == "refused", "refused")
+                del ear.tokens  # type: ignore[method-assign]
+                refused_at.append(now_ns() / 1e9)
+        gaps = [b - a for a, b in pairwise(refused_at)]
+        assert gaps[0] < 1.1
+        assert 4 <= min(gaps[4:]) <= max(gaps[4:]) <= 8.5
+
+    def refuse() -> list[tuple[int, int, int]]:
+        raise DeviceRefused("press", "write", "the block is write-protected")
 
     plant_test(body)
 

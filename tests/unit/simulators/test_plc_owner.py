@@ -45,6 +45,17 @@ def test_a_claim_waits_until_the_owner_was_silent_for_more_than_300_ms(silent_sc
     assert rig.echo == (OTHER if granted else EPOCH)
 
 
+def test_a_claim_found_at_the_first_scan_is_not_granted_again() -> None:
+    """A retentive block keeps claim, epoch, heartbeat and tokens of before the restart."""
+    rig = Rig().owned()
+    rig.plc.restart(keeps_down=True)
+    beat_for(rig, 200)
+    assert rig.echo == 0
+    rig.claim(OTHER)
+    rig.scan()
+    assert rig.echo == OTHER
+
+
 def test_a_living_owner_is_never_replaced() -> None:
     rig = Rig().owned()
     rig.claim(OTHER)
