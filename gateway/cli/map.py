@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from gateway.cli import map_conformance
 from gateway.core.errors import ConfigError
 from gateway.plc.maps import load_map, map_schema
 
@@ -21,6 +22,7 @@ def add(subparsers: Any) -> None:
     check.add_argument("--json", action="store_true", help="print one JSON object")
     check.set_defaults(func=check_map)
     actions.add_parser("schema", help="print the JSON Schema of a tag map").set_defaults(func=print_schema)
+    map_conformance.add(actions)
 
 
 def check_map(args: argparse.Namespace) -> int:

@@ -1,0 +1,39 @@
+"""``gateway map conformance MAP``: a PLC for a live gateway to connect to, which tries everything that the handshake promises.
+
+Only a launcher: the PLC stands in the simulators package, which the gateway does not import (decision record 8).
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from typing import Any
+
+
+def add(actions: Any) -> None:
+    """Add ``conformance`` to ``map``."""
+    parser = actions.add_parser(
+        "conformance", help="be the PLC of a running gateway and try the whole handshake", description=__doc__
+    )
+    parser.add_argument("map", metavar="MAP", help="the tag map that the gateway under test runs with")
+    parser.add_argument("--listen", metavar="HOST:PORT", help="where to serve the PLC (where the map says)")
+    parser.add_argument("--only", action="append", metavar="CHECK", help="run this check alone; may be repeated")
+    parser.add_argument("--rate", metavar="R", help="most parts per second (5)")
+    parser.add_argument("--part-s", metavar="S", help="longest way from photo-eye to token (2)")
+    parser.add_argument("--ready-s", metavar="S", help="longest time to TriggerReady (20)")
+    parser.add_argument("--list", action="store_true", help="print the checks and their requirements, and run none")
+    parser.add_argument("--json", action="store_true", help="print one JSON object a check, and a summary")
+    parser.set_defaults(func=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Become the suite; its exit status is 0 when every check passed, 1 when one did not, 2 for wrong input."""
+    argv = [args.map]
+    for option in ("listen", "rate", "part_s", "ready_s"):
+        if (value := getattr(args, option)) is not None:
+            argv += [f"--{option.replace('_', '-')}", value]
+    argv += [word for name in args.only or () for word in ("--only", name)]
+    argv += [f"--{flag}" for flag in ("list", "json") if getattr(args, flag)]
+    sys.stdout.flush()
+    os.execv(sys.executable, [sys.executable, "-m", "simulators.conformance", *argv])  # noqa: S606 - no shell
