@@ -109,13 +109,21 @@ class Bench:
             unit = getattr(self.loaded.plc, "unit", 1)
             server = ModbusServer(self.loaded.map, self.up.data, self.down.data, unit=unit)
         bound = await server.start(host, port)
+        try:
+            async with self.scanned():
+                yield bound
+        finally:
+            await server.stop()
+
+    @contextlib.asynccontextmanager
+    async def scanned(self) -> AsyncIterator[None]:
+        """Let the PLC's heart beat and hear claims, as long as the context lasts."""
         scanning = asyncio.create_task(self._scan())
         try:
-            yield bound
+            yield
         finally:
             scanning.cancel()
             await asyncio.gather(scanning, return_exceptions=True)
-            await server.stop()
 
     async def _scan(self) -> None:
         loop = asyncio.get_running_loop()
