@@ -15,7 +15,7 @@ import signal
 import sys
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -66,12 +66,24 @@ def children(plan: Plan) -> Sequence[Sequence[Child]]:
 class Supervisor:
     """Runs groups of processes, and stops them group by group. ``data`` gets a ``pids.json`` while they run."""
 
-    def __init__(self, groups: Sequence[Sequence[Child]], data: Path, *, inherited: Sequence[int] = ()) -> None:
-        """Take the groups in the order of stopping; nothing is started yet. Each process inherits these descriptors."""
+    def __init__(
+        self,
+        groups: Sequence[Sequence[Child]],
+        data: Path,
+        *,
+        inherited: Sequence[int] = (),
+        came_up: Callable[[], None] = lambda: None,
+    ) -> None:
+        """Take the groups in the order of stopping; nothing is started yet. Each process inherits these descriptors.
+
+        ``came_up`` is called once, when every process has been ready.
+        """
+        self._came_up = came_up
         self._inherited = inherited
         self._groups = groups
         self._everyone = [child for group in groups for child in group]
         self._pids = data / "pids.json"
+        self._not_ready = {child.name for child in self._everyone}
 
     async def run(self) -> int:
         """Run until SIGINT or SIGTERM, or until nobody is left; return 1 when a process stayed down, else 0."""
@@ -140,6 +152,10 @@ class Supervisor:
             except ValueError:
                 said = None
             _say(name, said if isinstance(said, dict) else {"event": "says", "text": line.decode(errors="replace").rstrip()})
+            if isinstance(said, dict) and said.get("event") == "ready" and name in self._not_ready:
+                self._not_ready.remove(name)
+                if not self._not_ready:
+                    self._came_up()
 
     async def _stop(self, child: Child) -> None:
         child.stopping = True
@@ -171,22 +187,36 @@ def _say(process: str, said: dict[str, object]) -> None:
     print(json.dumps({"process": process, **said}), flush=True)
 
 
-def run(config: GatewayConfig) -> int:
-    """Run the gateway until it is stopped; the return value is the exit status. GatewayError when it cannot begin."""
+def run(
+    config: GatewayConfig,
+    *,
+    monitor_only: bool = False,
+    rejected: Sequence[str] = (),
+    came_up: Callable[[], None] = lambda: None,
+) -> int:
+    """Run the gateway until it is stopped; the return value is the exit status. GatewayError when it cannot begin.
+
+    ``monitor_only``: claim nothing and write nothing to any PLC, but read, judge and record.
+    ``rejected`` is what is wrong with gateway.yaml, when ``config`` is the last good one that runs in its stead. ``came_up`` is
+    called once, when every process has been ready.
+    """
     with contextlib.ExitStack() as stack:
         try:
             # Held by every process, so that nothing is swept from under those that outlive a killed supervisor.
             folder, lock = stack.enter_context(run_folder(ring_folder()))
         except OSError as error:
             raise GatewayError(f"{error.filename}: {error.strerror}; frames and sockets need room in {ring_folder()}") from None
-        plan = _prepare(config, folder)
-        return asyncio.run(Supervisor(children(plan), config.data, inherited=[lock]).run())
+        plan = _prepare(config, folder, rejected, monitor_only=monitor_only)
+        if rejected:
+            _say("supervisor", {"event": "configuration rejected", "errors": list(rejected)})
+        return asyncio.run(Supervisor(children(plan), config.data, inherited=[lock], came_up=came_up).run())
 
 
-def _prepare(config: GatewayConfig, runtime: Path) -> Plan:
+def _prepare(config: GatewayConfig, runtime: Path, rejected: Sequence[str], *, monitor_only: bool) -> Plan:
+    more = f" (and {len(rejected) - 1} more)" if len(rejected) > 1 else ""
     try:
-        config.data.mkdir(parents=True, exist_ok=True)
-        return make_plan(config, runtime)
+        config.data.mkdir(mode=0o700, parents=True, exist_ok=True)
+        return make_plan(config, runtime, f"{rejected[0]}{more}" if rejected else "", monitor_only=monitor_only)
     except OSError as error:
         where = error.filename or config.data
         raise GatewayError(f"{where}: {error.strerror}; the data folder must be one that can be written") from None

@@ -15,13 +15,17 @@ from pydantic import Field, ValidationError, model_validator
 
 from gateway.actions.adjust import AdjustRule
 from gateway.control.config import ControlConfig, LineConfig, Strict
+from gateway.control.recipe_check import mistakes
 from gateway.core.errors import ConfigError, GatewayError, Problem
 from gateway.core.tags import Address
+from gateway.core.texts import is_text
 from gateway.plc.maps import LoadedMap, load_map
 from gateway.services.config import OpcUaConfig, PicturesConfig, ServicesConfig
 from gateway.vision.package import Package, load_package
 from gateway.yaml_source import YamlSource, read_yaml
 
+MAX_ACK_PARTS_PER_S = 15.0
+"""The classic exchange has several turns for each part; the token ring has none."""
 MAX_SOCKET_PATH = 107
 """Bytes of a Unix socket's path on Linux."""
 
@@ -73,8 +77,13 @@ def load_config(path: Path) -> GatewayConfig:
         raise ConfigError(sorted(source.problems(error.errors()), key=lambda p: (p.line, p.column))) from None
     base = path.resolve().parent
     config.data = base / config.data
+    opcua, pictures = config.opcua, config.pictures
+    opcua.pki, opcua.users = opcua.pki and base / opcua.pki, opcua.users and base / opcua.users
+    pictures.dir = pictures.dir and base / pictures.dir
     for line in config.lines:
         line.plc, line.model = base / line.plc, base / line.model
+        for recipe in line.recipes:
+            recipe.model, recipe.golden = base / recipe.model, recipe.golden and base / recipe.golden
         for camera in line.cameras:
             if camera.kind == "folder":
                 camera.path = base / camera.path
@@ -117,8 +126,12 @@ class _Check:
             self._channels(at, line, load_package(line.model))
         except GatewayError as error:
             self._say((*at, "model"), str(error))
+        params = {t.name: t for t in loaded.map.params()} if loaded is not None else None
+        for loc, words in mistakes(line, params):
+            self._say((*at, *loc), words)
         if loaded is not None:
             self._rules(at, line, loaded)
+            self._handshake(at, line, loaded)
         return loaded
 
     def _channels(self, at: tuple[str | int, ...], line: LineSection, package: Package) -> None:
@@ -143,6 +156,12 @@ class _Check:
             if step is not None and abs(rule.step) > step:
                 self._say((*here, "step"), f"a step of {rule.step:g} exceeds the map's limit of {step:g} for {rule.tag}")
 
+    def _handshake(self, at: tuple[str | int, ...], line: LineSection, loaded: LoadedMap) -> None:
+        rate = line.rate.parts_per_s
+        if loaded.map.handshake == "ack" and rate > MAX_ACK_PARTS_PER_S:
+            why = f"{line.plc.name} says handshake: ack, which serves at most {MAX_ACK_PARTS_PER_S:g} parts/s; use ring"
+            self._say((*at, "rate", "parts_per_s"), f"{rate:g} parts/s: {why}")
+
     def _one_owner(self, maps: list[LoadedMap | None]) -> None:
         """Refuse two lines on one pair of blocks: each would find the line owned by the other."""
         seen: dict[tuple[str, Address], int] = {}
@@ -150,7 +169,7 @@ class _Check:
             if loaded is None:
                 continue
             device = loaded.plc.model_dump_json(exclude={"name", "order"} if loaded.plc.driver != "memory" else set())
-            for block in loaded.map.blocks:
+            for block in (loaded.map.up, loaded.map.down):
                 first = seen.setdefault((device, block.base), i)
                 if first != i:
                     name = self._config.lines[first].name
@@ -158,9 +177,11 @@ class _Check:
                     break
 
 
-def make_plan(config: GatewayConfig, runtime: Path) -> Plan:
+def make_plan(config: GatewayConfig, runtime: Path, rejected: str = "", *, monitor_only: bool = False) -> Plan:
     """Lay out sockets and frame rings in ``runtime``, a private folder; return every process's configuration.
 
+    ``rejected`` says what is wrong with gateway.yaml, when ``config`` is the last good one that runs in its stead.
+    ``monitor_only``: nothing is to be written to a PLC, so that no rule adjusts anything either.
     GatewayError when a path is too long for a socket.
     """
     controls, captures, lines = [], [], []
@@ -177,6 +198,8 @@ def make_plan(config: GatewayConfig, runtime: Path) -> Plan:
             frames_socket=runtime / f"{line.name}.frames",
             rings=ring,
             capture_sockets=own,
+            rejected=rejected,
+            monitor_only=monitor_only,
         )
         for path in (*own.values(), control.commands_socket):
             if len(str(path).encode()) > MAX_SOCKET_PATH:
@@ -205,6 +228,7 @@ def make_plan(config: GatewayConfig, runtime: Path) -> Plan:
 def _services_line(line: LineSection, control: ControlConfig) -> dict[str, Any]:
     loaded, package = load_map(line.plc), load_package(line.model)
     baseline = package.manifest.imaging_baseline
+    manifests = [load_package(r.model).manifest for r in line.recipes]
     return {
         "name": line.name,
         "cameras": [c.name for c in line.cameras],
@@ -213,8 +237,15 @@ def _services_line(line: LineSection, control: ControlConfig) -> dict[str, Any]:
         "commands_socket": control.commands_socket,
         "rings": control.rings,
         "params": [{"name": t.name, "unit": t.unit, "range": t.range, "step": t.step} for t in loaded.map.params()],
-        "process_tags": [leaf.name for t in loaded.map.process_tags() if t.role != "param" for leaf in t.leaves()],
+        "process_tags": [
+            leaf.name
+            for t in loaded.map.process_tags()
+            if t.role != "param"
+            for leaf in t.leaves()
+            if not is_text(leaf.datatype)  # what services show and trend are numbers
+        ],
         "model_id": package.manifest.id,
-        "adjust": [r.model_dump() for r in line.adjust],
+        "adjust": [] if control.monitor_only else [r.model_dump() for r in line.adjust],
         "imaging_baseline": baseline.model_dump() if baseline is not None else None,
+        "recipe_baselines": {m.id: m.imaging_baseline and m.imaging_baseline.model_dump() for m in manifests},
     }

@@ -57,7 +57,7 @@ class Demo:
             scenario.belt.gate_window(options.rate * scenario.belt.spacing * scenario.scan_ms / 1e3)
         except ValueError as error:
             raise WrongInputError(f"--rate {options.rate:g}: {error}") from None
-        self._faults = bool(scenario.faults)
+        self._faults = scenario.disturbed
         lead = scenario.belt.eye_to_gate / scenario.belt.spacing + scenario.belt.press_spacings + 2
         self._first_part_s = lead / options.rate + FIRST_PART_PATIENCE_S
         self._stand = Stand(

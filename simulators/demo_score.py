@@ -13,7 +13,15 @@ from simulators.stand import Stand
 
 MOST_NOT_INSPECTED = 0.001
 """Share of the parts, after the first 5 s, that may end without an inspection when no fault was injected."""
-NEVER = ("escapes_by_fault", "mis_tracked", "double_disposition", "contradicted", "passed_without_token", "orphan_records")
+NEVER = (
+    "escapes_by_fault",
+    "mis_tracked",
+    "double_disposition",
+    "contradicted",
+    "passed_without_token",
+    "orphan_records",
+    "challenges_passed",
+)
 """Figures that nothing excuses."""
 
 

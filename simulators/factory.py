@@ -31,6 +31,7 @@ from gateway.plc.maps import LoadedMap, load_map
 from simulators.ledger import Ledger
 from simulators.line import PlcServer, SimulatedLine, now_ms
 from simulators.pictures import PictureFolder, Renderer, UnusablePicturesError
+from simulators.plant import Settings
 from simulators.plc import PlcLogic
 from simulators.plc_modbus import ModbusServer
 from simulators.plc_s7 import S7Server
@@ -131,6 +132,12 @@ def _build(config: FactoryConfig, loaded: LoadedMap, scenario: Scenario, ledger:
         retentive=scenario.retentive_part_ids,
         confirm_within=scenario.belt.confirm_within,
         most_without_token=scenario.rejects.most_without_token,
+        settings=Settings(
+            max_consecutive_rejects=scenario.rejects.most_rejects,
+            bypass_max_ms=scenario.rejects.bypass_max_ms,
+            bypass_max_parts=scenario.rejects.bypass_max_parts,
+            model_unverified=scenario.rejects.model_unverified,
+        ),
     )
     pictures: Renderer | PictureFolder
     if config.images is None:
@@ -145,7 +152,14 @@ def _build(config: FactoryConfig, loaded: LoadedMap, scenario: Scenario, ledger:
         _server(loaded, logic),
         logic,
         scenario,
-        Process(scenario.process, setting, passes=passes, seed=seed),
+        Process(
+            scenario.process,
+            setting,
+            passes=passes,
+            seed=seed,
+            challenges=scenario.station.challenge,
+            again=scenario.again,
+        ),
         pictures,
         ledger,
         setting=setting,
@@ -157,12 +171,13 @@ def _build(config: FactoryConfig, loaded: LoadedMap, scenario: Scenario, ledger:
 
 
 def _server(loaded: LoadedMap, logic: PlcLogic) -> PlcServer:
+    extra = zip(loaded.map.extra, logic.extra, strict=True)
     if loaded.plc.driver == "modbus":
-        return ModbusServer(loaded.map, logic.up, logic.down, unit=loaded.plc.unit)
+        return ModbusServer(loaded.map, logic.up, logic.down, extra=extra, unit=loaded.plc.unit)
     up, down = loaded.map.up.base, loaded.map.down.base
     if not isinstance(up, S7Address) or not isinstance(down, S7Address):
         raise ConfigError(f"{loaded.map.file}: an S7 line needs blocks with db numbers")
-    return S7Server(up.db, logic.up, down.db, logic.down, cpu_running=lambda: logic.running)
+    return S7Server(up.db, logic.up, down.db, logic.down, extra=extra, cpu_running=lambda: logic.running)
 
 
 async def _until_stopped(line: SimulatedLine, ledger: Ledger, stop: asyncio.Event) -> None:

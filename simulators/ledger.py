@@ -3,9 +3,11 @@
 Only the scorer reads it, after or beside the run. Times are ms of CLOCK_MONOTONIC, the clock of the gateway's records on the
 same machine. It must not know what an event means.
 
-kinds: ``meta`` · ``part`` (at the photo-eye) · ``frame`` (which part it shows) · ``owner`` · ``restarted`` · ``assigned`` ·
-``latched`` · ``decided`` · ``gate`` (``stuck``: it was driven closed and stood open) · ``unconfirmed`` · ``stopped`` ·
-``released`` · ``adjusted`` · ``fault`` · ``link_back`` (the PLC's port accepts again) · ``process``
+kinds: ``meta`` · ``key`` (was turned) · ``part`` (at the photo-eye; ``mode`` of the key unless automatic, ``marks`` of other
+stations, if any) · ``frame`` (which part it shows) · ``owner`` · ``restarted`` · ``assigned`` · ``latched`` · ``decided`` ·
+``gate`` (``stuck``: it was driven closed and stood open; ``exit``, if it was the recheck exit) · ``unconfirmed`` ·
+``stopped`` · ``released`` · ``adjusted`` · of the classic exchange ``missed``, ``exposed``, ``result``, ``refused``,
+``overrun``, ``error``, ``command`` · ``fault`` · ``link_back`` (the PLC's port accepts again) · ``process``
 """
 
 from __future__ import annotations

@@ -18,14 +18,16 @@ from typing import Any, Protocol
 from gateway.core.tags import TagMap
 from simulators.camera import CameraServer
 from simulators.dark_port import dark_port
+from simulators.floor import Floor
 from simulators.ledger import Ledger
 from simulators.pictures import PictureFolder, Renderer
-from simulators.plant import PlcInputs
+from simulators.plant import Mode, PlcInputs, PlcOutputs
 from simulators.plc import PlcLogic
 from simulators.plc_log import PlcLog
 from simulators.plc_memory import Cell
 from simulators.process import Process, Setting
 from simulators.scenario import BadPictures, Fault, Instant, Jam, Lasting, Scenario
+from simulators.scenario_floor import Contact
 from simulators.station import Station
 from simulators.world import Happened, Moment, World
 
@@ -91,6 +93,7 @@ class SimulatedLine:
         self._pictures = pictures
         self._ledger = ledger
         self._log = PlcLog(ledger)
+        self._floor = Floor(scenario)
         self._setting = setting
         self._parts = parts
         self._parts_per_s = parts_per_s
@@ -114,6 +117,7 @@ class SimulatedLine:
         self._start_ms = 0.0
         self._scans = 0
         self._gate_open = False
+        self._recheck_open = False
         self._halted = False
         self._latches: list[Moment] = []
         self._fallen: list[int] = []
@@ -189,7 +193,7 @@ class SimulatedLine:
             due = min(scan_at, self._world.next_exposure_ms())
             if due > now:
                 return due
-            self._take(self._world.advance(due, gate_open=self._gate_open))
+            self._take(self._world.advance(due, gate_open=self._gate_open, recheck_open=self._recheck_open))
             if due >= scan_at:
                 self._scans += 1
                 self._scan(due)
@@ -214,18 +218,22 @@ class SimulatedLine:
                 bin_edges=tuple(fallen) if rejects.bin_sensor else None,
                 reset=due >= self._reset_at_ms,
                 stop_permit=rejects.stop_permit,
+                **self._floor.inputs(due, latches),
             )
         )
-        self._gate_open = outputs.gate_open
-        self._drive_belt(due, stop=outputs.stop_line)
+        self._gate_open, self._recheck_open = outputs.gate_open, outputs.recheck_open
+        self._drive_belt(due, outputs)
         if self._setting is not None:
             self._process.setpoint = outputs.params[self._setting.name]
         self._log.take(outputs.events, latches, clock, self._process.setpoint)
         if not self._halted and not self._world.fed_at_all and self._may_feed(due):
             self._world.feed(self._parts or math.inf)
 
-    def _drive_belt(self, due: float, *, stop: bool) -> None:
+    def _drive_belt(self, due: float, outputs: PlcOutputs) -> None:
         """Stop the belt and call the operator, who presses reset, and presses it again while that does not help."""
+        stop = outputs.stop_line
+        if stop and self._floor.turn_back(outputs.stop_reason):
+            self._ledger.write("key", due, mode=self._floor.mode.name.lower(), by="the operator")
         if stop and (not self._world.stands or due >= self._reset_at_ms):
             self._world.stop()
             self._reset_at_ms = due + self._scenario.rejects.reset_after_ms
@@ -249,7 +257,7 @@ class SimulatedLine:
             self.station.expose(exposure)
         for arrival in happened.arrivals:
             slipped = arrival.part.n in happened.slipped
-            self._leave(arrival, passed=happened.passed or slipped, slipped=slipped)
+            self._leave(arrival, passed=happened.passed or slipped, slipped=slipped, rechecked=happened.rechecked)
         # What falls past the bin's sensor while the PLC is in STOP is lost with the rest of its inputs.
         if self._logic.running:
             self._fallen.extend(fall.encoder for fall in happened.fallen)
@@ -257,20 +265,26 @@ class SimulatedLine:
     def _pass_eye(self, edge: Moment) -> None:
         n, truth = edge.part.n, edge.part.truth
         self.counts.fed += 1
-        self._ledger.write("part", edge.t_ms, n=n, truth=truth.label, defective=truth.defective, encoder=edge.encoder)
+        for key in self._floor.reached(n):
+            self._ledger.write("key", edge.t_ms, mode=key.mode)
+        about = {} if self._floor.mode is Mode.AUTOMATIC else {"mode": self._floor.mode.name.lower()}
+        if marks := self._floor.marks(n, truth):
+            about |= {"marks": " ".join(marks)}
+        self._ledger.write("part", edge.t_ms, n=n, truth=truth.label, defective=truth.defective, encoder=edge.encoder, **about)
         while self._faults and self._faults[0].at_part <= n:
             self._strike(self._faults.pop(0), edge)
         # A photo-eye edge that a PLC in STOP does not see is lost with the rest of its inputs.
         if self._logic.running:
             self._latches.append(edge)
 
-    def _leave(self, arrival: Moment, *, passed: bool, slipped: bool) -> None:
+    def _leave(self, arrival: Moment, *, passed: bool, slipped: bool, rechecked: bool) -> None:
         truth = arrival.part.truth
         self.counts.passed += passed
         self.counts.rejected += not passed
         self.counts.defective += truth.defective
         self.counts.escaped += passed and truth.defective
-        self._ledger.write("gate", arrival.t_ms, n=arrival.part.n, passed=passed, **({"stuck": True} if slipped else {}))
+        more = {"stuck": True} if slipped else {"exit": "recheck"} if rechecked else {}
+        self._ledger.write("gate", arrival.t_ms, n=arrival.part.n, passed=passed, **more)
         if self._world.idle:
             self.ended.set()
 
@@ -281,7 +295,7 @@ class SimulatedLine:
         self._ledger.write("fault", edge.t_ms, n=edge.part.n, fault=fault.kind, **what)
         match fault:
             case Instant(kind="plc_restart"):
-                self._gate_open = False
+                self._gate_open = self._recheck_open = False
                 self._latches.clear()
                 self._logic.restart()
             case Instant(kind="link_cut"):
@@ -289,7 +303,7 @@ class SimulatedLine:
             case Instant():
                 self.camera.cut()
             case Lasting(kind="plc_stop"):
-                self._gate_open = False
+                self._gate_open = self._recheck_open = False
                 self._latches.clear()
                 self._logic.stop()
                 asyncio.get_running_loop().call_later(fault.for_ms / 1e3, self._logic.run)
@@ -297,6 +311,8 @@ class SimulatedLine:
                 self._start_task(self._reopen(fault.for_ms, dark=fault.kind == "link_dark"))
             case BadPictures():
                 self.station.spoil(fault)
+            case Contact():
+                self._floor.fail(fault, edge.t_ms)
             case Jam():
                 self._world.jam(fault.at_part, fault.for_parts)
 

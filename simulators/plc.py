@@ -1,13 +1,17 @@
-"""The PLC's program: part tracking, token latching, the reject gate, ownership and adjustments; one call a scan.
+"""The PLC's program: part tracking, token latching, the gates, ownership, modes and adjustments; one call a scan.
 
 It is the other half of the handshake, written from its description and from nothing of the gateway, so that the two check
 each other. It sees only its inputs and its memory: no socket, no clock, no truth about the parts. Whatever serves the
 memory to clients must not let a request run during a scan.
 
-Fail-safe rules that stand here and nowhere else: the gate is closed unless a part with a latched PASS is in front of it and
-no part without one is; a token is latched only under the granted epoch of an owner whose heart beats, for a part that is
-being tracked; after a start nothing passes until the belt has moved on by the distance from the camera to the gate, and
-nothing passes while the line is stopped.
+Fail-safe rules that stand here and nowhere else: the gate is closed unless a part that may pass (in Automatic: one with a
+latched PASS; :mod:`simulators.plc_gate`) is in front of it and no other part is; a token is latched only under the granted
+epoch of an owner whose heart beats, for a part that is being tracked; after a start, and after a fault of the encoder, nothing
+passes until the belt has moved on by the distance from the camera to the gate, and nothing passes while the line is stopped.
+
+The order within a scan is part of the contract with the generated function block: owner, inputs, photo-eye, tokens, reset,
+the gateway's stop request, the stops by level in the order of their numbers, the parts that have arrived as the gates stood
+until now, the bin, and then the gates for what comes.
 """
 
 from __future__ import annotations
@@ -16,19 +20,19 @@ from collections.abc import Mapping
 from typing import Protocol
 
 from gateway.core.tags import TagMap
-from simulators.plant import EventKind, PlcEvent, PlcInputs, PlcOutputs
+from simulators.plant import EventKind, Mode, PlcEvent, PlcInputs, PlcOutputs, Settings
+from simulators.plc_ack import TRIGGER_ENABLE, AckExchange, CommandExchange, Said
 from simulators.plc_adjust import AdjustService
+from simulators.plc_gate import ExitRule
+from simulators.plc_head import Head
 from simulators.plc_memory import Analog, BlockMemory
 from simulators.plc_owner import Ownership
 from simulators.plc_reject import RejectStation
 from simulators.plc_tracking import Decision, ShiftRegister, counts_between
 
-TRIGGER_ENABLE = 0x0001
 ADJUST_PERMIT = 0x0100
+MODE_SHIFT = 9
 STOP_REQUEST_PERMIT = 0x0800
-SENTINEL_REAL = 123.456
-SENTINEL_DWORD = 0x12345678
-HEARTBEAT_MS = 100
 
 
 class InterfaceMap(Protocol):
@@ -36,7 +40,7 @@ class InterfaceMap(Protocol):
 
     @property
     def map(self) -> TagMap:
-        """Return the layout of both blocks."""
+        """Return the layout of the blocks."""
         ...
 
     @property
@@ -46,7 +50,7 @@ class InterfaceMap(Protocol):
 
 
 class PlcLogic:
-    """The program and its memory: ``up`` (plc->gw) and ``down`` (gw->plc), which a protocol server shares."""
+    """The program and its memory: ``up``, ``extra`` (plc->gw) and ``down`` (gw->plc), which a protocol server shares."""
 
     def __init__(
         self,
@@ -59,6 +63,7 @@ class PlcLogic:
         last_part_id: int = 0,
         confirm_within: int = 0,
         most_without_token: int = 0,
+        settings: Settings | None = None,
     ) -> None:
         """Power up; the first scan is a first scan.
 
@@ -70,16 +75,20 @@ class PlcLogic:
         restart; otherwise it begins again after ``last_part_id``. ``confirm_within``: counts behind the gate within which a
         part turned away falls past the bin sensor, where one is fitted; less than the least part spacing, or a part's fall
         would stand for its neighbour's. ``most_without_token``: so many parts in a row without a token stop the line; 0: never.
+        ``settings``: the other constants, by default those of :class:`simulators.plant.Settings`.
         """
         if not 0 < gate_window <= camera_to_gate:
             raise ValueError(f"gate_window {gate_window} must be in 1 … camera_to_gate {camera_to_gate}")
         tag_map = loaded_map.map
         self._up = BlockMemory(tag_map.up, tag_map.order)
         self._down = BlockMemory(tag_map.down, tag_map.order)
+        self._extra = tuple(BlockMemory(block, tag_map.order) for block in tag_map.extra)
         self.up: bytearray = self._up.data
         """Bytes of the plc->gw block, written by the scan alone."""
         self.down: bytearray = self._down.data
         """Bytes of the gw->plc block, written by clients, cleared at a (re)start."""
+        self.extra: tuple[bytearray, ...] = tuple(memory.data for memory in self._extra)
+        """Bytes of the further plc->gw blocks, in the map's order, written by the scan alone."""
         self.running = True
         """False while the CPU is in STOP."""
         self._checksum = loaded_map.checksum
@@ -87,7 +96,11 @@ class PlcLogic:
         self._retentive = retentive
         self._power_up_part_id = last_part_id
         self._part_id = last_part_id
-        self._tracking = ShiftRegister(self._down, camera_to_gate=camera_to_gate, gate_window=gate_window)
+        settings = settings or Settings()
+        self._rule = ExitRule(self._down, settings)
+        self._tracking = ShiftRegister(
+            self._down, camera_to_gate=camera_to_gate, gate_window=gate_window, exit_of=self._rule.exit_of
+        )
         self._owner = Ownership(self._up, self._down)
         self._station = RejectStation(
             self._up,
@@ -95,24 +108,23 @@ class PlcLogic:
             camera_to_gate=camera_to_gate,
             confirm_within=confirm_within,
             most_without_token=most_without_token,
+            most_rejects=settings.max_consecutive_rejects,
         )
         self._adjust = AdjustService(tag_map, self._up, self._down, params or {})
         self._process = {
-            tag.name: Analog(self._up.cell(tag.name), tag.scale)
-            for tag in tag_map.process_tags()
-            if tag.role != "param" and tag.count == 0 and not tag.fields
+            tag.name: Analog(memory.cell(tag.name), tag.scale)
+            for memory, block in zip((self._up, *self._extra), (tag_map.up, *tag_map.extra), strict=True)
+            for tag in block.tags
+            if tag.role in ("", "process") and tag.count == 0 and not tag.fields
         }
-        self._triggers = self._up.ring("ring.trigger")
-        self._head = self._up.role("part.id")
-        self._head_encoder = self._up.role("part.encoder")
+        self._commands = CommandExchange(self._up, self._down)
+        self._ack = AckExchange(self._down, self._tracking) if tag_map.handshake == "ack" else None
+        self._head = Head(self._up, self._extra)
         self._control = self._up.role("control")
-        self._heartbeat = self._up.role("plc.heartbeat")
-        self._beats = 0
-        self._beat_ms = 0.0
         self._first_scan = True
         self._started_at = 0
         self._rejecting = True
-        self._gate_open = False
+        self._gate = Decision.CLOSED
         self._stopped = False
         self._events: list[PlcEvent] = []
         self._load_start_values()
@@ -125,7 +137,7 @@ class PlcLogic:
     def stop(self) -> None:
         """Put the CPU in STOP: no scan runs, outputs fall to their safe state, the memory stays readable, the belt coasts."""
         self.running = False
-        self._gate_open = False
+        self._gate = Decision.CLOSED
 
     def run(self) -> None:
         """Put the CPU in RUN; from STOP that is a warm restart."""
@@ -140,7 +152,7 @@ class PlcLogic:
         """
         self.running = True
         self._first_scan = True
-        self._gate_open = False
+        self._gate = Decision.CLOSED
         if last_part_id is not None:
             self._power_up_part_id = last_part_id
         if checksum is not None:
@@ -152,27 +164,44 @@ class PlcLogic:
 
         In STOP nothing is executed; edges of the photo-eye are lost, as on the machine.
         """
-        if not self.running:
-            return PlcOutputs(gate_open=False, params=self._adjust.values(), stop_line=bool(self._station.stop))
+        if self.running:
+            self._scan(inputs)
+        else:
+            self._events = []
+        return PlcOutputs(
+            gate_open=self._gate is Decision.OPEN,
+            recheck_open=self._gate is Decision.RECHECK,
+            params=self._adjust.values(),
+            stop_line=bool(self._station.stop),
+            stop_reason=self._station.reason,
+            owner_alive=self.running and self._owner.alive,
+            rejecting=not self.running or self._rejecting,
+            events=tuple(self._events),
+        )
+
+    def _scan(self, inputs: PlcInputs) -> None:
         self._events = []
         if self._first_scan:
             self._start(inputs)
-        self._beat(inputs.now_ms)
+        self._head.beat(inputs.now_ms)
         owner = self._owner.scan(inputs.now_ms)
         if owner:
             self._event("owner", inputs, detail=owner)
         if owner == "granted":
             self._adjust.baseline()
+        self._rule.look(inputs)
+        if inputs.encoder_fault:
+            self._started_at, self._rejecting = inputs.encoder, True
         for encoder in inputs.latches:
             self._assign(encoder, inputs)
         if self._owner.alive:
-            for part in self._tracking.latch_tokens(self._owner.epoch):
-                self._event("latched", inputs, part.part_id, part.encoder, verdict=part.verdict)
-        self._station.reset(inputs.reset)
+            self._latch(inputs)
+        self._station.reset(inputs.reset, self._rule.causes)
         if self._stopped and not self._station.stop:
             self._event("released", inputs)
             self._stopped = False
         self._station.heed_request(permitted=inputs.stop_permit and self._owner.alive)
+        self._station.watch(self._rule.causes)
         self._move_gate(inputs)
         for name, value in inputs.process.items():
             if name in self._process:
@@ -180,76 +209,88 @@ class PlcLogic:
         answer = self._adjust.scan(permit=inputs.permit)
         if answer:
             self._event("adjusted", inputs, detail=answer)
-        permits = (ADJUST_PERMIT if inputs.permit else 0) | (STOP_REQUEST_PERMIT if inputs.stop_permit else 0)
-        self._control.set(TRIGGER_ENABLE | permits)
-        return PlcOutputs(
-            gate_open=self._gate_open,
-            params=self._adjust.values(),
-            stop_line=bool(self._station.stop),
-            events=tuple(self._events),
-        )
+        self._show_control(inputs)
+
+    def _latch(self, inputs: PlcInputs) -> None:
+        """Take the verdicts that have come: from the ring, or with the classic exchange from its results."""
+        epoch = self._owner.epoch
+        if self._ack is None:
+            latched = self._tracking.latch_tokens(epoch)
+        else:
+            latched = self._ack.results(epoch, speaks=self._owner.speaks)
+        for part in latched:
+            self._rule.latched(part, spoken=self._owner.speaks)
+            self._event("latched", inputs, part.part_id, part.encoder, verdict=part.verdict)
+
+    def _show_control(self, inputs: PlcInputs) -> None:
+        """Write the control word: what the operator permits and wishes, and the exchange's bits."""
+        speaks = self._owner.speaks
+        word = TRIGGER_ENABLE if self._ack is None else self._ack.scan(inputs.ack, speaks=speaks)
+        word |= self._commands.scan(inputs.ack, speaks=speaks)
+        word |= (ADJUST_PERMIT if inputs.permit else 0) | (STOP_REQUEST_PERMIT if inputs.stop_permit else 0)
+        self._control.set(word | self._rule.mode << MODE_SHIFT)
+        for said in (*self._commands.news(), *(self._ack.news() if self._ack is not None else ())):
+            self._tell(said, inputs)
+
+    def _tell(self, said: Said, inputs: PlcInputs) -> None:
+        self._event(said.kind, inputs, said.part_id, verdict=said.verdict, detail=said.detail)
 
     def _load_start_values(self, *, keeps_down: bool = False) -> None:
         """Forget every part and the owner; show layout and byte order, so that no client ever reads a block without them."""
-        self._up.clear()
+        for memory in (self._up, *self._extra):
+            memory.clear()
         if not keeps_down:
             self._down.clear()
         self._tracking.clear()
         self._station.clear()
+        self._rule.clear()
         self._owner.reset()
         self._adjust.reset()
+        self._commands.reset()
+        if self._ack is not None:
+            self._ack.reset()
         if not self._retentive:
             self._part_id = self._power_up_part_id
-        self._head.set(self._part_id)
-        self._up.role("interface.checksum").set(self._checksum)
-        self._up.role("sentinel.real").set(SENTINEL_REAL)
-        self._up.role("sentinel.dword").set(SENTINEL_DWORD)
+        self._head.load(self._part_id, self._checksum)
 
     def _start(self, inputs: PlcInputs) -> None:
         """Do what only a first scan can do: take the belt's position, from which on nothing passes for a while."""
         self._first_scan = False
-        self._beat_ms = inputs.now_ms
+        self._head.start(inputs.now_ms)
         self._started_at = inputs.encoder
         self._rejecting = True
         self._event("restarted", inputs)
 
-    def _beat(self, now_ms: float) -> None:
-        """Count PlcHeartbeat up for every 100 ms gone by."""
-        steps = int((now_ms - self._beat_ms) // HEARTBEAT_MS)
-        if steps > 0:
-            self._beat_ms += steps * HEARTBEAT_MS
-            self._beats = (self._beats + steps) & 0xFFFF
-        self._heartbeat.set(self._beats)
-
     def _assign(self, encoder: int, inputs: PlcInputs) -> None:
-        """Make a part of a photo-eye edge: payload first, PartId last, in the ring and in the head."""
+        """Make a part of a photo-eye edge."""
         self._part_id = 1 if self._part_id >= 0xFFFFFFFF else self._part_id + 1
-        slot = self._triggers[self._part_id % len(self._triggers)]
-        slot["Encoder"].set(encoder)
-        slot["PartId"].set(self._part_id)
-        self._head_encoder.set(encoder)
-        self._head.set(self._part_id)
-        self._tracking.admit(self._part_id, encoder)
+        self._head.show(self._part_id, encoder, inputs.trace)
+        self._tracking.admit(self._rule.admit(self._part_id, encoder, inputs))
+        if self._ack is not None:
+            self._ack.trigger(self._part_id, speaks=self._owner.speaks)
         self._event("assigned", inputs, self._part_id, encoder)
 
     def _move_gate(self, inputs: PlcInputs) -> None:
         """Report the parts that have arrived since the last scan, as the gate stood then; set the gate for what comes."""
         if self._rejecting and counts_between(self._started_at, inputs.encoder) >= self._camera_to_gate:
             self._rejecting = False
+        passed = self._gate is Decision.OPEN
         for part in self._tracking.arrived(inputs.encoder):
-            self._station.leave(part, passed=self._gate_open, sensor=inputs.bin_edges is not None)
-            part.opens = part.opens and self._gate_open  # never open the gate behind a part that it has turned away
-            detail = "" if not self._rejecting else "belt not yet cleared after start"
-            self._event(
-                "decided", inputs, part.part_id, part.encoder, verdict=part.verdict, passed=self._gate_open, detail=detail
-            )
+            automatic = self._rule.mode_of(part) is Mode.AUTOMATIC
+            self._station.leave(part, took=self._gate, sensor=inputs.bin_edges is not None, automatic=automatic)
+            if part.exit is not self._gate:
+                part.exit = Decision.CLOSED  # never move the gate behind a part that has gone another way
+            detail = part.why if not self._rejecting else "belt not yet cleared after start"
+            self._event("decided", inputs, part.part_id, part.encoder, verdict=part.verdict, passed=passed, detail=detail)
         for part in self._station.confirm(inputs.bin_edges or (), inputs.encoder):
             self._event("unconfirmed", inputs, part.part_id, part.encoder, verdict=part.verdict)
         if self._station.stop and not self._stopped:
             self._event("stopped", inputs, detail=self._station.stop)
             self._stopped = True
-        decision = self._tracking.at_gate(inputs.encoder)
-        self._gate_open = decision is Decision.OPEN and not self._rejecting and not self._stopped
+        gate = self._tracking.at_gate(inputs.encoder)
+        if self._rejecting or self._stopped or (gate is Decision.OPEN and self._rule.shut):
+            gate = Decision.CLOSED
+        self._gate = gate
 
     def _event(
         self,

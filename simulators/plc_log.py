@@ -51,6 +51,10 @@ class PlcLog:
             case "unconfirmed" | "stopped" | "released":
                 about = {"part_id": event.part_id} if event.part_id else {"detail": event.detail}
                 self._ledger.write(event.kind, t_ms, life=self.life, **about)
+            case "missed" | "exposed" | "result" | "refused" | "overrun" | "error" | "command":
+                about = {"part_id": event.part_id} if event.part_id else {}
+                verdict = {"verdict": event.verdict} if event.verdict else {}
+                self._ledger.write(event.kind, t_ms, life=self.life, **about, **verdict, detail=event.detail)
             case "decided":
                 n = self._ids.pop(event.part_id)
                 self._about(event, t_ms, n, verdict=event.verdict, passed=event.passed, detail=event.detail)

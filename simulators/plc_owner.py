@@ -32,6 +32,11 @@ class Ownership:
         self._last_beat_ms = 0.0
         self._found = self._nonce.integer()
 
+    @property
+    def speaks(self) -> bool:
+        """Return whether the status in the block is that of the living owner, not what one before it has left there."""
+        return self.alive and self._beside.integer() == self.epoch
+
     def reset(self) -> None:
         """Forget the owner, as at a first scan: an echo of 0 validates nothing.
 

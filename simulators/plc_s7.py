@@ -1,4 +1,4 @@
-"""The simulated PLC's S7 port: two data blocks over ISO-on-TCP.
+"""The simulated PLC's S7 port: data blocks over ISO-on-TCP.
 
 python-snap7's server answers what a client asks of a CPU besides data (setup, system status lists, clock, block list). Its
 reads and writes are replaced, and so is its transport:
@@ -16,11 +16,16 @@ from __future__ import annotations
 
 import asyncio
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, cast
 
 from snap7.s7protocol import S7Function, S7PDUType
 from snap7.server import Server
+
+from gateway.core.tags import Block, S7Address
+
+Segment = tuple[int, bytearray]
+"""Bytes of a data block, from a byte on."""
 
 MAX_TPKT = 8192
 DB_AREA = 0x84
@@ -49,11 +54,11 @@ class _MalformedRequestError(Exception):
 
 
 class _Item:
-    """One addressed run of bytes, or one bit, as a client names it."""
+    """One addressed run of bytes, or one bit, as a client names it; ``start`` counts from the segment that holds it."""
 
     __slots__ = ("bit", "code", "data", "size", "start")
 
-    def __init__(self, spec: bytes, blocks: dict[int, bytearray]) -> None:
+    def __init__(self, spec: bytes, blocks: Mapping[int, Sequence[Segment]]) -> None:
         """Parse a 12-byte address; ``code`` tells whether it lies wholly inside an existing block."""
         head, length, syntax, element, count, db, area, address = struct.unpack(">BBBBHHB3s", spec)
         if (head, length, syntax) != (0x12, 0x0A, 0x10):
@@ -62,7 +67,11 @@ class _Item:
         self.start = bit_address >> 3
         self.bit = bit_address & 7 if element == BIT else -1
         self.size = 1 if element == BIT else count * _ELEMENT.get(element, 0)
-        self.data = blocks.get(db, bytearray())
+        self.data = bytearray()
+        for first, data in blocks.get(db, ()):
+            if first <= self.start and self.start + self.size <= first + len(data):
+                self.start, self.data = self.start - first, data
+                break
         if area != DB_AREA or db not in blocks:
             self.code = NO_SUCH_OBJECT
         elif self.size == 0 or (element == BIT and count != 1):
@@ -96,10 +105,12 @@ class _Item:
 class _CpuServer(Server):
     """python-snap7's server as a pure function from request to answer, with its defects corrected."""
 
-    def __init__(self, blocks: dict[int, bytearray], read_only: int, cpu_running: Callable[[], bool]) -> None:
+    def __init__(
+        self, blocks: Mapping[int, Sequence[Segment]], written: Sequence[bytearray], cpu_running: Callable[[], bool]
+    ) -> None:
         super().__init__(log=False)
         self._blocks = blocks
-        self._read_only = read_only
+        self._written = written
         self._cpu_running = cpu_running
 
     def answer(self, request: bytes, peer: tuple[str, int]) -> bytes | None:
@@ -155,7 +166,7 @@ class _CpuServer(Server):
             values.append((transport, value))
             at += 4 + size + size % 2
         for item, (transport, value) in zip(items, values, strict=True):
-            if item.data is self._blocks[self._read_only] and item.code == OK:
+            if not any(item.data is data for data in self._written) and item.code == OK:
                 item.code = ACCESS_DENIED
             item.write(transport, value)
         return bytes(item.code for item in items)
@@ -243,7 +254,7 @@ class _Connection(asyncio.Protocol):
 
 
 class S7Server:
-    """Serves the PLC's two blocks to S7 clients; ``up`` can be read only, ``down`` can be read and written."""
+    """Serves the PLC's blocks to S7 clients; gw->plc blocks can be read and written, all others can be read only."""
 
     def __init__(
         self,
@@ -252,12 +263,24 @@ class S7Server:
         db_down: int,
         down: bytearray,
         *,
+        extra: Iterable[tuple[Block, bytearray]] = (),
         cpu_running: Callable[[], bool] = lambda: True,
     ) -> None:
-        """Share the bytes of both blocks under their data block numbers; ``cpu_running`` tells RUN from STOP."""
+        """Share the bytes of all blocks under their data block numbers; ``cpu_running`` tells RUN from STOP.
+
+        ``extra`` may hold the blocks of further lines on the same PLC.
+        """
         if db_up == db_down:
             raise ValueError(f"DB{db_up} cannot be both blocks: each direction has a block of its own")
-        self._cpu = _CpuServer({db_up: up, db_down: down}, db_up, cpu_running)
+        blocks: dict[int, list[Segment]] = {db_up: [(0, up)], db_down: [(0, down)]}
+        written = [down]
+        for block, data in extra:
+            if not isinstance(block.base, S7Address):
+                raise ValueError(f"block {block.name} has a Modbus address: an S7 PLC needs a data block")
+            blocks.setdefault(block.base.db, []).append((block.base.byte, data))
+            if block.direction == "gw->plc":
+                written.append(data)
+        self._cpu = _CpuServer(blocks, written, cpu_running)
         self._server: asyncio.Server | None = None
         self._connections: set[_Connection] = set()
 

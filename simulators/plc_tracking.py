@@ -7,9 +7,11 @@ know who the owner is, nor how the gate is driven, nor whether a part is good.
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
 
+from simulators.plant import Mode
 from simulators.plc_memory import BlockMemory
 
 #: Words of the token's Verdict; 0 and 16#FFFF never mean anything.
@@ -36,6 +38,7 @@ class Decision(Enum):
 
     NOBODY = "nobody"
     OPEN = "open"
+    RECHECK = "recheck"
     CLOSED = "closed"
 
 
@@ -49,19 +52,45 @@ class TrackedPart:
     verdict: str = ""
     gate_set: bool = False
     """The part has entered its gate window: its verdict is final."""
-    opens: bool = False
-    """The gate is to be open for it."""
+    exit: Decision = Decision.CLOSED
+    """How the gate is to stand for it."""
     arrived: bool = False
+    mode: Mode = Mode.AUTOMATIC
+    """What the key switch said at the photo-eye."""
+    challenge: bool = False
+    audit: bool = False
+    external_reject: bool = False
+    simulated: bool = False
+    """Its verdict is about simulated pictures."""
+    unverified: bool = False
+    """Its verdict comes from a model that was not verified."""
+    bypassed: bool = False
+    """Bypass lets it through."""
+    why: str = ""
+    """What beside its verdict decides about its exit."""
+
+
+def by_token(part: TrackedPart) -> Decision:
+    """Return the exit of a part by its token alone."""
+    return Decision.OPEN if part.verdict == "PASS" else Decision.CLOSED
 
 
 class ShiftRegister:
     """The parts under way in the order of the belt; as many as there are."""
 
-    def __init__(self, down: BlockMemory, *, camera_to_gate: int, gate_window: int) -> None:
-        """Take the block with the token ring and the geometry in encoder counts."""
+    def __init__(
+        self,
+        down: BlockMemory,
+        *,
+        camera_to_gate: int,
+        gate_window: int,
+        exit_of: Callable[[TrackedPart], Decision] = by_token,
+    ) -> None:
+        """Take the block with the token ring and the geometry in encoder counts; ``exit_of`` is asked once for each part."""
         self._slots = down.ring("ring.token")
         self._camera_to_gate = camera_to_gate
         self._gate_window = gate_window
+        self._exit_of = exit_of
         self._parts: deque[TrackedPart] = deque()
         self._by_id: dict[int, TrackedPart] = {}
 
@@ -74,31 +103,40 @@ class ShiftRegister:
         self._parts.clear()
         self._by_id.clear()
 
-    def admit(self, part_id: int, encoder: int) -> None:
-        """Take a new part at the photo-eye's encoder value."""
-        part = TrackedPart(part_id=part_id, encoder=encoder)
+    def admit(self, part: TrackedPart) -> None:
+        """Take a new part at the photo-eye."""
         self._parts.append(part)
-        self._by_id[part_id] = part
+        self._by_id[part.part_id] = part
+
+    def waiting(self, part_id: int) -> TrackedPart | None:
+        """Return the part of that number if a verdict can still be latched for it."""
+        part = self._by_id.get(part_id)
+        return part if part is not None and not part.verdict and not part.gate_set else None
 
     def latch_tokens(self, epoch: int) -> list[TrackedPart]:
         """Read the token ring once and return the parts that got their verdict by it.
 
-        A token counts for a part of this register alone, in the slot PartId mod 8, with a known verdict and a right check
-        under ``epoch``; the first one wins, and none counts once the gate has been set for the part.
+        The first valid token wins, and none counts once the gate has been set for the part.
         """
         latched: list[TrackedPart] = []
-        if epoch == 0:
-            return latched
         for index, slot in enumerate(self._slots):
-            part_id = slot["PartId"].integer()
-            part = self._by_id.get(part_id)
-            if part is None or part.verdict or part.gate_set or part_id % len(self._slots) != index:
+            part = self.waiting(slot["PartId"].integer())
+            if part is None or part.part_id % len(self._slots) != index:
                 continue
-            word = slot["Verdict"].integer()
-            if word in VERDICTS and slot["Check"].integer() == expected_check(part_id, word, epoch):
-                part.verdict = VERDICTS[word]
+            if verdict := self.verdict(part.part_id, epoch):
+                part.verdict = verdict
                 latched.append(part)
         return latched
+
+    def verdict(self, part_id: int, epoch: int) -> str:
+        """Return the verdict of a valid token for the part, "" if there is none.
+
+        Valid is a token of exactly this PartId in slot PartId mod 8, with a known verdict and a right check under ``epoch``.
+        """
+        slot = self._slots[part_id % len(self._slots)]
+        word = slot["Verdict"].integer()
+        valid = epoch != 0 and slot["PartId"].integer() == part_id and word in VERDICTS
+        return VERDICTS[word] if valid and slot["Check"].integer() == expected_check(part_id, word, epoch) else ""
 
     def arrived(self, encoder: int) -> list[TrackedPart]:
         """Return the parts that have reached the gate since the last call; drop those that have left its window."""
@@ -115,10 +153,10 @@ class ShiftRegister:
         return reached
 
     def at_gate(self, encoder: int) -> Decision:
-        """Return what the gate must do now; a part's verdict becomes final as it enters its window.
+        """Return what the gate must do now; a part's exit becomes final as it enters its window.
 
-        The gate opens for a PASS only, only if the window is entered before the part is at the gate, and never while a part
-        that must not pass is in its own window too: when windows overlap, rejecting wins.
+        The gate turns to an exit only if the window is entered before the part is at the gate, and never while a part for
+        another exit is in its own window too: when windows overlap, rejecting wins.
         """
         decision = Decision.NOBODY
         for part in self._parts:
@@ -127,10 +165,10 @@ class ShiftRegister:
                 break
             if not part.gate_set:
                 part.gate_set = True
-                part.opens = part.verdict == "PASS" and past < 0
-            if not part.opens:
+                part.exit = self._exit_of(part) if past < 0 else Decision.CLOSED
+            if part.exit is Decision.CLOSED or decision not in (Decision.NOBODY, part.exit):
                 return Decision.CLOSED
-            decision = Decision.OPEN
+            decision = part.exit
         return decision
 
     def _past_gate(self, part: TrackedPart, encoder: int) -> int:

@@ -6,6 +6,7 @@ no belt, no picture and no PLC.
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -50,12 +51,27 @@ class Truth:
 class Process:
     """Makes parts. ``setpoint`` is what the PLC holds at present; the caller keeps it up to date."""
 
-    def __init__(self, spec: ProcessSpec, setting: Setting | None, *, passes: frozenset[str], seed: int) -> None:
-        """Set up with a new tool; ``passes`` are the labels that may pass, every other one is defective."""
+    def __init__(
+        self,
+        spec: ProcessSpec,
+        setting: Setting | None,
+        *,
+        passes: frozenset[str],
+        seed: int,
+        challenges: Collection[int] = (),
+        again: Mapping[int, int] | None = None,
+    ) -> None:
+        """Set up with a new tool; ``passes`` are the labels that may pass, every other one is defective.
+
+        ``challenges`` are parts that are made defective on purpose, ``again`` names the part that another one was before.
+        """
         self._spec = spec
         self._setting = setting
         self._passes = passes
         self._seed = seed
+        self._challenges = frozenset(challenges)
+        self._again = dict(again or {})
+        self._kept: dict[int, Truth] = {}
         self._kinds = [kind for kind, weight in spec.mix.items() if weight > 0]
         weights = np.array([spec.mix[kind] for kind in spec.mix if spec.mix[kind] > 0])
         self._limits = np.cumsum(weights / weights.sum())
@@ -84,8 +100,14 @@ class Process:
 
     def make(self, n: int) -> Truth:
         """Make part ``n`` at the present set-point."""
+        truth = self._kept[self._again[n]] if n in self._again else self._draw(n)
+        if n in self._again.values():
+            self._kept[n] = truth
+        return truth
+
+    def _draw(self, n: int) -> Truth:
         chance, kind = np.random.default_rng([self._seed, n, 1]).random(2)
         label = GOOD
-        if chance < self.defect_probability(n):
+        if n in self._challenges or chance < self.defect_probability(n):
             label = self._kinds[min(int(np.searchsorted(self._limits, kind, side="right")), len(self._kinds) - 1)]
         return Truth(label=label, defective=label not in self._passes)

@@ -10,11 +10,12 @@ import math
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import Field, ValidationError, model_validator
 
 from gateway.core.errors import ConfigError
 from gateway.yaml_source import YamlSource, read_yaml
 from simulators.imaging import HEALTHY, Imaging
+from simulators.scenario_floor import CommandWish, Contact, KeyTurn, Rejects, StationSpec, Strict, TraceSpec
 
 FOLDER = Path(__file__).with_name("scenarios")
 
@@ -26,11 +27,7 @@ class ScenarioError(Exception):
     """A scenario is not there or wrong; the message lists every problem with file:line:column."""
 
 
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-
-
-class Belt(_Strict):
+class Belt(Strict):
     """The conveyor, in encoder counts."""
 
     spacing: int = Field(default=1000, ge=100, le=100_000)
@@ -87,7 +84,7 @@ class Belt(_Strict):
         return window
 
 
-class ProcessEvent(_Strict):
+class ProcessEvent(Strict):
     """The process goes off: from a part on, the best set-point of the parameter lies elsewhere."""
 
     at_part: int = Field(ge=1)
@@ -97,7 +94,7 @@ class ProcessEvent(_Strict):
     """Shift of the optimum, in steps of the parameter (the tag map's ``step``)."""
 
 
-class Wear(_Strict):
+class Wear(Strict):
     """The tool wears, which moves the optimum slowly."""
 
     life_parts: int = Field(default=50_000, ge=1)
@@ -106,7 +103,7 @@ class Wear(_Strict):
     """How far the optimum has moved by then, in steps."""
 
 
-class ProcessSpec(_Strict):
+class ProcessSpec(Strict):
     """How likely a part is defective: p = base + per_step2·((set-point − optimum) / step)², at most ``cap``."""
 
     param: str = ""
@@ -128,20 +125,7 @@ class ProcessSpec(_Strict):
         return self
 
 
-class Rejects(_Strict):
-    """What watches over the gate, and who comes when the line stands."""
-
-    bin_sensor: bool = False
-    """A sensor in the reject bin proves each reject; without one the PLC believes its gate."""
-    most_without_token: int = Field(default=0, ge=0)
-    """So many parts in a row without a token stop the line; 0 = never."""
-    stop_permit: bool = False
-    """The PLC heeds the gateway's StopRequest."""
-    reset_after_ms: float = Field(default=2000, gt=0, le=600_000)
-    """How long after a line stop the operator presses reset."""
-
-
-class ImagingRamp(_Strict):
+class ImagingRamp(Strict):
     """From ``at_part`` on, the quantities named here go linearly to these values."""
 
     at_part: int = Field(ge=1)
@@ -153,14 +137,14 @@ class ImagingRamp(_Strict):
     noise: float | None = Field(default=None, ge=0, le=100)
 
 
-class Instant(_Strict):
+class Instant(Strict):
     """A fault that is over at once; it strikes as part ``at_part`` reaches the photo-eye."""
 
     at_part: int = Field(ge=1)
     kind: Literal["plc_restart", "link_cut", "camera_cut"]
 
 
-class Lasting(_Strict):
+class Lasting(Strict):
     """A fault that lasts a while: the CPU in STOP, the PLC's port closed, or answering nobody (``link_dark``)."""
 
     at_part: int = Field(ge=1)
@@ -168,7 +152,7 @@ class Lasting(_Strict):
     for_ms: float = Field(gt=0, le=600_000)
 
 
-class BadPictures(_Strict):
+class BadPictures(Strict):
     """The camera goes wrong for a number of parts; ``camera_off_by_one`` exists to test the scorer."""
 
     at_part: int = Field(ge=1)
@@ -176,7 +160,7 @@ class BadPictures(_Strict):
     for_parts: int = Field(gt=0)
 
 
-class Jam(_Strict):
+class Jam(Strict):
     """The ejector is stuck: the gate stays open for the parts from ``at_part`` on, although it is driven closed."""
 
     at_part: int = Field(ge=1)
@@ -184,10 +168,10 @@ class Jam(_Strict):
     for_parts: int = Field(gt=0)
 
 
-Fault = Annotated[Instant | Lasting | BadPictures | Jam, Field(discriminator="kind")]
+Fault = Annotated[Instant | Lasting | BadPictures | Jam | Contact, Field(discriminator="kind")]
 
 
-class Scenario(_Strict):
+class Scenario(Strict):
     """The root of a scenario file."""
 
     scenario: Literal[1]
@@ -196,6 +180,12 @@ class Scenario(_Strict):
     belt: Belt = Field(default_factory=Belt)
     process: ProcessSpec = Field(default_factory=ProcessSpec)
     rejects: Rejects = Field(default_factory=Rejects)
+    station: StationSpec = Field(default_factory=StationSpec)
+    keys: list[KeyTurn] = Field(default_factory=list)
+    trace: TraceSpec | None = None
+    commands: list[CommandWish] = Field(default_factory=list)
+    ack_buffered: bool = False
+    """With a map of ``handshake: ack``: results are queued until the PLC acknowledges each."""
     imaging: list[ImagingRamp] = Field(default_factory=list)
     faults: list[Fault] = Field(default_factory=list)
     scan_ms: float = Field(default=10, ge=1, le=200)
@@ -204,6 +194,19 @@ class Scenario(_Strict):
     """PartId goes on counting over a restart of the PLC; otherwise it begins again at 1."""
     picture_px: int = Field(default=200, ge=64, le=1024)
     """Edge of the rendered pictures."""
+
+    @property
+    def disturbed(self) -> bool:
+        """Return whether good parts may be lost by what the scenario does to the line."""
+        return bool(self.faults or self.keys)
+
+    @property
+    def again(self) -> dict[int, int]:
+        """Return the parts that have been on the belt before: as which part for the first time, by their number now."""
+        first: dict[int, int] = {}
+        for again in sorted(self.trace.again if self.trace is not None else (), key=lambda a: a.at_part):
+            first[again.at_part] = first.get(again.of, again.of)
+        return first
 
     def imaging_at(self, n: int) -> Imaging:
         """Return the state of light, lens and camera at physical part ``n``."""

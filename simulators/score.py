@@ -3,7 +3,8 @@
 A pure function of the ledger's events and of the journal's records as plain dictionaries. It shares no code with the gateway,
 so that no mistake is made twice, and it believes the world alone about what passed the gate. What the journal says counts as
 evidence for a part, never the lack of it: a defective part that passed and of which no sound PASS is on record was let through
-by a fault.
+by a fault. A part that the key switch let through, and one that the plant turned away for reasons of its own, say nothing
+about the gateway: they are counted on their own, and only where key and PLC's program agree on them.
 """
 
 from __future__ import annotations
@@ -19,6 +20,10 @@ from simulators.ledger import Event
 
 _SETTLING_MS = 5000
 _INSPECTED = ("PASS", "FAIL")
+_BY_KEY = {"bypass": "bypass", "monitor_only": "monitor only"}
+"""Positions of the key that let parts pass without a verdict, and how the PLC's program tells it."""
+_PASSED = {"PASSED": True, "BYPASSED": True, "REJECTED": False, "CHALLENGE_RECOVERED": False, "AUDIT_DIVERTED": False}
+"""Outcomes on record that say whether the part passed."""
 
 
 @dataclass(slots=True)
@@ -40,6 +45,23 @@ class _Part:
     """The PLC reported what it did with the part; one in STOP turns everything away and reports nothing."""
     dispositions: list[dict[str, Any]] = field(default_factory=list)
     mis_tracked: bool = False
+    mode: str = ""
+    """Where the key stood as it came to the photo-eye; empty for automatic."""
+    marks: tuple[str, ...] = ()
+    """What other stations said of it."""
+    why: str = ""
+    """What the PLC's program decided by, beside the verdict."""
+    rechecked: bool = False
+
+    @property
+    def by_key(self) -> str:
+        """Return the key's position by which it was let through, empty if it was not."""
+        return self.mode if self.passed and _BY_KEY.get(self.mode, "-") == self.why else ""
+
+    @property
+    def diverted(self) -> bool:
+        """Return whether it was turned away, and the plant had its own reason for that."""
+        return not self.passed and bool(self.marks or self.mode)
 
     @property
     def inspected(self) -> bool:
@@ -80,6 +102,7 @@ class _Truth:
         match event["kind"], part:
             case "part", _Part():
                 part.defective, part.truth, part.t_eye_ms = event["defective"], event["truth"], event["t_ms"]
+                part.mode, part.marks = event.get("mode", ""), tuple(event.get("marks", "").split())
             case "frame", _:
                 counter = event["frame_counter"]
                 self.shows[counter] = 0 if counter in self.shows else event["n"]  # one that came twice proves nothing
@@ -91,9 +114,12 @@ class _Truth:
                 self.reactions_ms.append(event["t_ms"] - part.t_eye_ms)
             case "decided", _Part():
                 part.decided = True
-                self.pass_turned_away += event["verdict"] == "PASS" and not event["passed"]
+                part.why = event["detail"]
+                plants = bool(part.marks or part.mode)
+                self.pass_turned_away += event["verdict"] == "PASS" and not event["passed"] and not plants
             case "gate", _Part():
                 part.passed, part.slipped = event["passed"], event.get("stuck", False)
+                part.rechecked = event.get("exit") == "recheck"
                 verdict, life = part.latched
                 part.token = verdict if life == self._life else ""
             case "restarted", _:
@@ -118,7 +144,7 @@ class _Truth:
 
     def denies(self, record: dict[str, Any]) -> bool:
         """Return whether the record of an outcome says another thing than what the part did at the gate."""
-        told = {"PASSED": True, "REJECTED": False}.get(record["outcome"])
+        told = _PASSED.get(record["outcome"])
         n = self.find(record) if told is not None and record.get("epoch") in self._lives else None
         return n is not None and not self.parts[n].slipped and self.parts[n].passed not in (None, told)
 
@@ -137,7 +163,10 @@ def score_line(protocol: str, events: Iterable[Event], records: Iterable[dict[st
     of that PASS; ``escapes_by_machine`` those that the PLC turned away in vain, for the ejector was stuck: they are in no other
     figure of faults. ``mis_tracked`` are parts judged by a frame that shows another part or none. ``wrong_outcomes`` are
     recorded outcomes that are not what the part did at the gate, but for a stuck ejector's. ``accuracy`` compares verdict and
-    truth of the inspected parts.
+    truth of the inspected parts. ``bypassed`` and ``monitored`` are parts that the key let through, ``…_defective`` those of
+    them that are defective: no escapes, for no verdict let them pass. ``diverted`` are parts that the plant turned away for a
+    reason of its own (a challenge, an audit, another station, the key): neither lost nor falsely rejected, ``rechecked`` those
+    at the recheck exit. ``challenges_missed`` are known defectives with a PASS, ``challenges_passed`` such as got through.
     """
     truth = _Truth(events)
     latencies: list[float] = []
@@ -184,8 +213,10 @@ def _gate(everyone: Sequence[_Part]) -> dict[str, Any]:
     parts = [p for p in everyone if p.passed is not None]
     passed = [p for p in parts if p.passed]
     rejected = [p for p in parts if not p.passed]
-    escapes = [p for p in passed if p.defective]
-    lost = [p for p in rejected if not p.inspected]
+    escapes = [p for p in passed if p.defective and not p.by_key]
+    lost = [p for p in rejected if not p.inspected and not p.diverted]
+    keyed = {key: [p for p in passed if p.by_key == key] for key in _BY_KEY}
+    challenges = [p for p in parts if "challenge" in p.marks]
     inspected = [p for p in parts if p.inspected]
     right = sum((p.token == "PASS") != p.defective for p in inspected)  # noqa: S105 - the verdict, no password
     named = [p for p in inspected if p.dispositions and p.dispositions[-1]["label"]]
@@ -198,7 +229,7 @@ def _gate(everyone: Sequence[_Part]) -> dict[str, Any]:
         "escapes": len(escapes),
         "escapes_by_fault": sum(not p.judged_to_pass and not p.slipped for p in escapes),
         "escapes_by_machine": sum(p.slipped for p in escapes),
-        "false_rejects": sum(p.inspected and not p.defective for p in rejected),
+        "false_rejects": sum(p.inspected and not p.defective and not p.diverted for p in rejected),
         "mis_tracked": sum(p.mis_tracked for p in everyone),
         "not_inspected": len(lost),
         "good_lost": sum(not p.defective for p in lost),
@@ -206,7 +237,16 @@ def _gate(everyone: Sequence[_Part]) -> dict[str, Any]:
         "fed": sum(p.t_eye_ms > 0 for p in everyone),
         "inspected": len(inspected),
         "label_accuracy": round(sum(p.dispositions[-1]["label"] == p.truth for p in named) / len(named), 6) if named else None,
-        "passed_without_token": sum(p.token != "PASS" and not p.slipped for p in passed),  # noqa: S105
+        "bypassed": len(keyed["bypass"]),
+        "bypassed_defective": sum(p.defective for p in keyed["bypass"]),
+        "monitored": len(keyed["monitor_only"]),
+        "monitored_defective": sum(p.defective for p in keyed["monitor_only"]),
+        "diverted": sum(p.diverted for p in rejected),
+        "rechecked": sum(p.rechecked for p in rejected),
+        "challenges": len(challenges),
+        "challenges_missed": sum(p.token == "PASS" for p in challenges),  # noqa: S105
+        "challenges_passed": sum(bool(p.passed) and not p.slipped for p in challenges),
+        "passed_without_token": sum(p.token != "PASS" and not p.slipped and not p.by_key for p in passed),  # noqa: S105
         "passed_without_record": sum(not p.dispositions and not p.slipped for p in passed),
         "not_inspected_after_5s": sum(p.t_eye_ms > begin_ms + _SETTLING_MS for p in lost),
         "parts_after_5s": sum(p.t_eye_ms > begin_ms + _SETTLING_MS for p in parts),

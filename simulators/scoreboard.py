@@ -13,6 +13,17 @@ from simulators.demo_files import LINES
 from simulators.records import JournalTail, read_actions
 
 PLAIN_EVERY_S = 5.0
+_PLANT = (
+    "bypassed",
+    "bypassed_defective",
+    "monitored",
+    "monitored_defective",
+    "diverted",
+    "rechecked",
+    "challenges",
+    "challenges_missed",
+)
+"""Figures about what the plant decided; told where there is anything to tell."""
 
 
 class Scoreboard:
@@ -83,6 +94,8 @@ class Scoreboard:
             print("  " + "  ".join(f"{k} {line[k]}" for k in keys))
             accuracy = "-" if line["accuracy"] is None else f"{100 * line['accuracy']:.2f} %"
             print("  " + "  ".join(f"{k} {line[k]}" for k in more) + f"  accuracy {accuracy}")
+            if told := [f"{k} {line[k]}" for k in _PLANT if line[k]]:
+                print("  " + "  ".join(told))
             print("  token latency ms  " + "  ".join(f"{k} {_number(v)}" for k, v in line["latency_ms"].items()))
             for phase in line.get("phases", []):
                 print(f"  {phase['name']:<28} {phase['parts']:>6} parts, {100 * phase['defect_rate']:.1f} % defective")

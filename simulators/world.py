@@ -62,6 +62,8 @@ class Happened:
     """How the gate was driven: whatever arrived has passed or was turned away, but for those in ``slipped``."""
     slipped: frozenset[int] = frozenset()
     """Numbers of the parts that passed although the gate was driven closed: its ejector was stuck."""
+    rechecked: bool = False
+    """What arrived and has not passed went to the recheck exit, not into the bin."""
     fallen: tuple[Moment, ...] = ()
     """Parts that fell past the sensor of the reject bin."""
 
@@ -150,8 +152,8 @@ class World:
             return math.inf
         return self._when(upcoming[0].at + self._belt.camera_offset) + _AFTER_MS
 
-    def advance(self, to_ms: float, *, gate_open: bool) -> Happened:
-        """Let time pass to ``to_ms``, which never goes back; the gate was driven as given all the while."""
+    def advance(self, to_ms: float, *, gate_open: bool, recheck_open: bool = False) -> Happened:
+        """Let time pass to ``to_ms``, which never goes back; the gates were driven as given all the while."""
         self._now_ms = max(self._now_ms, to_ms)
         travel = self.travel(self._now_ms)
         made = self._make(travel)
@@ -161,7 +163,7 @@ class World:
         exposures = self._reached(self._to_camera, self._belt.camera_offset, travel)
         arrivals = self._reached(self._to_gate, self._belt.eye_to_gate, travel)
         slipped: frozenset[int] = frozenset()
-        if not gate_open:
+        if not gate_open and not recheck_open:
             slipped = frozenset(m.part.n for m in arrivals if m.part.n in self._stuck_for)
             self._to_bin.extend(m.part for m in arrivals if m.part.n not in slipped)
         return Happened(
@@ -171,6 +173,7 @@ class World:
             arrivals=arrivals,
             passed=gate_open,
             slipped=slipped,
+            rechecked=recheck_open,
             fallen=self._reached(self._to_bin, self._belt.eye_to_gate + self._belt.gate_to_bin, travel),
         )
 

@@ -15,11 +15,12 @@ INTERRUPTED = 130
 
 def command_line() -> argparse.ArgumentParser:
     """Return the parser of the whole command line."""
-    from gateway.cli import demo, map, model, run, train  # here, so that main() sees a Ctrl-C that comes meanwhile
+    # Here, so that main() sees a Ctrl-C that comes meanwhile.
+    from gateway.cli import demo, doctor, map, model, run, simulate, train
 
     parser = argparse.ArgumentParser(prog="gateway", description="The gateway between cameras and PLCs.")
     subparsers = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    for command in (run, demo, map, train, model):
+    for command in (run, demo, simulate, map, train, model, doctor):
         command.add(subparsers)
     return parser
 

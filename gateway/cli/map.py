@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from gateway.cli import map_conformance
+from gateway.cli import map_commission, map_conformance, map_export, map_import, map_probe
 from gateway.core.errors import ConfigError
 from gateway.plc.maps import load_map, map_schema
 
@@ -21,6 +21,10 @@ def add(subparsers: Any) -> None:
     check.add_argument("file", type=Path)
     check.add_argument("--json", action="store_true", help="print one JSON object")
     check.set_defaults(func=check_map)
+    map_probe.add(actions)
+    map_commission.add(actions)
+    map_import.add(actions)
+    map_export.add(actions)
     actions.add_parser("schema", help="print the JSON Schema of a tag map").set_defaults(func=print_schema)
     map_conformance.add(actions)
 

@@ -19,6 +19,8 @@ def add(actions: Any) -> None:
     parser.add_argument("map", metavar="MAP", help="the tag map that the gateway under test runs with")
     parser.add_argument("--listen", metavar="HOST:PORT", help="where to serve the PLC (where the map says)")
     parser.add_argument("--only", action="append", metavar="CHECK", help="run this check alone; may be repeated")
+    parser.add_argument("--recipe", metavar="NO", help="a recipe that the gateway has: try recipe changes")
+    parser.add_argument("--golden", action="store_true", help="the gateway has golden pictures: try the test run")
     parser.add_argument("--rate", metavar="R", help="most parts per second (5)")
     parser.add_argument("--part-s", metavar="S", help="longest way from photo-eye to token (2)")
     parser.add_argument("--ready-s", metavar="S", help="longest time to TriggerReady (20)")
@@ -30,10 +32,10 @@ def add(actions: Any) -> None:
 def run(args: argparse.Namespace) -> int:
     """Become the suite; its exit status is 0 when every check passed, 1 when one did not, 2 for wrong input."""
     argv = [args.map]
-    for option in ("listen", "rate", "part_s", "ready_s"):
+    for option in ("listen", "recipe", "rate", "part_s", "ready_s"):
         if (value := getattr(args, option)) is not None:
             argv += [f"--{option.replace('_', '-')}", value]
     argv += [word for name in args.only or () for word in ("--only", name)]
-    argv += [f"--{flag}" for flag in ("list", "json") if getattr(args, flag)]
+    argv += [f"--{flag}" for flag in ("golden", "list", "json") if getattr(args, flag)]
     sys.stdout.flush()
     os.execv(sys.executable, [sys.executable, "-m", "simulators.conformance", *argv])  # noqa: S606 - no shell

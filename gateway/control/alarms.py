@@ -21,6 +21,8 @@ STANDING = (
     Alarm.SELF_CHECK,
     Alarm.CLOCK,
     Alarm.BYPASS,
+    Alarm.CONFIG_REJECTED,
+    Alarm.RECIPE,
 )
 
 
@@ -33,10 +35,13 @@ def conditions(
     journal_trouble: str,
     self_check: str,
     clock_step: str,
+    config_rejected: str = "",
+    recipe: str = "",
 ) -> dict[Alarm, str]:
     """Return which of :data:`STANDING` hold now, with words.
 
-    ``self_check`` says what does not work, ``clock_step`` how the wall clock was set; each is '' when all is well.
+    ``self_check`` says what does not work, ``clock_step`` how the wall clock was set, ``config_rejected`` what is wrong with
+    a gateway.yaml that does not run, ``recipe`` why none is in force; each is '' when all is well.
     That another gateway owns the line is none: a second one waits like that for as long as the first lives.
     """
     held = {
@@ -47,6 +52,8 @@ def conditions(
         Alarm.SELF_CHECK: self_check,
         Alarm.CLOCK: clock_step,
         Alarm.BYPASS: mode_of(control) is Mode.BYPASS and "the PLC's key switch is in Bypass: parts pass uninspected",
+        Alarm.CONFIG_REJECTED: config_rejected and f"the last good configuration runs: {config_rejected}",
+        Alarm.RECIPE: recipe,
     }
     return {alarm: words for alarm, words in held.items() if words}
 

@@ -35,6 +35,25 @@ class Rate(Strict):
     """The PLC's scan time."""
 
 
+Authority = Literal["plc", "mes", "operator"]
+
+
+class Recipe(Strict):
+    """What the line judges by while it makes one kind of part."""
+
+    number: int = Field(ge=1, le=65535)
+    """As the PLC names it: the CommandArg of its command SetRecipe, and CurrentRecipe."""
+    name: str = Field(pattern=r"^[^\x00-\x1f\x7f]{1,64}$")
+    """As people name it, and the records."""
+    model: Path
+    """A model package; its imaging baseline comes with it."""
+    golden: Path | None = None
+    """Pictures in a folder a class, which must get their dispositions before any part passes by this recipe, and in a test run.
+    The package's own golden pictures are tested in any case."""
+    params: dict[str, float] = Field(default_factory=dict)
+    """Nominal values of the tag map's parameters, to which they return when the recipe is set."""
+
+
 class LineConfig(Strict):
     """One line as control sees it."""
 
@@ -53,6 +72,11 @@ class LineConfig(Strict):
     """Pause between two reads of the PLC's block."""
     rate: Rate
     inference_threads: int = Field(default=1, ge=1, le=64)
+    recipes: list[Recipe] = Field(default_factory=list, max_length=1000)
+    """The kinds of parts that this line makes. ``model`` is then that of the recipe with which the first start of all begins;
+    later ones begin with the recipe that was in force. Not given: ``model`` judges everything."""
+    recipe_authority: Authority = "plc"
+    """Who sets the recipe; a change asked for by another is refused."""
 
     @model_validator(mode="after")
     def _consistent(self) -> LineConfig:
@@ -98,6 +122,10 @@ class ControlConfig(Strict):
     """Shared-memory ring by camera."""
     capture_sockets: dict[str, Path] = Field(default_factory=dict)
     """Where a software trigger is sent, by camera."""
+    monitor_only: bool = False
+    """``gateway run --monitor-only``: claim nothing and write nothing to the PLC."""
+    rejected: str = ""
+    """What is wrong with gateway.yaml, when this is the last good one in its stead: not ready until the PLC acknowledges it."""
 
 
 def tracker_config(line: LineConfig) -> TrackerConfig:

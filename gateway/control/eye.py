@@ -57,7 +57,7 @@ class Eye:
 
     def __init__(
         self,
-        engine: InferenceEngine,
+        engine: InferenceEngine | None,
         model_id: str,
         rings: Mapping[str, Path],
         rois: Mapping[str, Sequence[Sequence[int]]],
@@ -66,9 +66,10 @@ class Eye:
         mono_ns: Callable[[], int],
         saw: Callable[[FrameStamp, str], None] = lambda stamp, fault: None,
     ) -> None:
-        """``rois`` holds x, y, width, height of each position by camera; empty = the whole picture.
+        """Take all that it looks with; without an ``engine`` nothing is seen until one is to :meth:`serve`.
 
-        ``saw`` is told of each picture that was looked at what is wrong with it, '' when it can be relied upon.
+        ``rois`` holds x, y, width, height of each position by camera; empty = the whole picture. ``saw`` is told of each
+        picture that was looked at what is wrong with it, '' when it can be relied upon.
         """
         self.model_id = model_id
         self._engine = engine
@@ -80,6 +81,10 @@ class Eye:
         self._saw = saw
         self._turn = asyncio.Lock()
         self._last_print: dict[tuple[str, int], int] = {}
+
+    def serve(self, engine: InferenceEngine, model_id: str, passes: frozenset[str]) -> None:
+        """Look with another model from now on; nothing may be under way."""
+        self._engine, self.model_id, self._passes = engine, model_id, passes
 
     async def inspect(self, part: Part, stamps: Sequence[FrameStamp]) -> Inspection:
         """Return the inspection of the part's views; the view least likely to pass decides."""
@@ -98,6 +103,8 @@ class Eye:
 
     async def _look(self, part_id: int, stamp: FrameStamp, position: int) -> Inspection:
         try:
+            if (engine := self._engine) is None:
+                return faulted(part_id, "no model is in force")
             ring = self._ring(stamp.camera)
             image = ring.view(stamp.slot, (stamp.height, stamp.width, stamp.channels))
             rois = self._rois.get(stamp.camera, ())
@@ -107,13 +114,13 @@ class Eye:
                     return faulted(part_id, f"position {position} lies outside the {stamp.width}×{stamp.height} picture")
                 image = image[y : y + h, x : x + w]
             frozen = self._is_frozen(stamp.camera, position, image)
-            self._engine.load_input(image)
+            engine.load_input(image)
             # Only now is it certain that the pixels copied were those of this frame.
             if not ring.valid(stamp.slot, stamp.generation):
                 return faulted(part_id, "the frame was overwritten before it was read")
             if frozen:
                 return self._bad(part_id, stamp, "the camera is frozen: the picture repeats the last one bit for bit")
-            answer = await self._engine.infer()
+            answer = await engine.infer()
         except GatewayError as error:
             return faulted(part_id, str(error))
         if not answer.stats.contrast >= BLANK_CONTRAST:  # NaN shows nothing either

@@ -11,22 +11,30 @@ import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
+from gateway.control.ack import RingResults
 from gateway.control.alarms import Alarms, conditions
 from gateway.control.cameras import CameraWatch
 from gateway.control.clock import Clock
+from gateway.control.config import Recipe
 from gateway.control.eye import Eye
 from gateway.control.load import Load
+from gateway.control.modes import Modes, why_not_in
+from gateway.control.nominal import to_nominal
 from gateway.control.pending import Pending, voided
 from gateway.control.pictures import PictureWatch
+from gateway.control.plc_commands import PlcCommands
+from gateway.control.recipes import Recipes, Serving
 from gateway.control.records import ProcessSampler, line_state, parameter_record, part_record
 from gateway.control.selfcheck import SelfCheck
 from gateway.control.settled import Settled, Twice
+from gateway.control.trace import Trace
 from gateway.control.walltime import WallTime
 from gateway.control.writer import Writer
-from gateway.core.commands import AdjustParameter, Answer
-from gateway.core.events import Alarm, AlarmChanged, LineState, PartOutcome, Record
+from gateway.core.ack_exchange import NO_TRIGGER
+from gateway.core.commands import AdjustParameter, Answer, SetRecipe
+from gateway.core.events import Alarm, AlarmChanged, CommandEnded, LineState, PartJudged, PartOutcome, Record, TokenFate
 from gateway.core.frame import FrameStamp
-from gateway.core.handshake import SLOTS, Control, Mode, OfflineReason, Outcome, StopReason, mode_of
+from gateway.core.handshake import SLOTS, Control, OfflineReason, Outcome, StopReason, mode_of
 from gateway.core.inspection import Inspection
 from gateway.core.lifecycle import Closed, Doubt, Effect, Inspect, Judge, Reject
 from gateway.core.part import Part
@@ -34,14 +42,13 @@ from gateway.core.tags import Scalar
 from gateway.core.tracker import Tracker
 from gateway.core.verdict import Disposition, JudgeRule, Verdict, judge, not_inspected
 from gateway.plc.link import Link
-from gateway.plc.listener import LinkState, UpImage
+from gateway.plc.listener import LinkState, TraceImage, UpImage
 
 TICK_S = 0.01
 STOP_PATIENCE_S = 2.0
 LATE_IN_A_ROW = 8
 STATUS_TICKS = 10
 """How often the load is shown: a write for each part would stand in the way of its token."""
-JUDGING_MODES = (Mode.AUTOMATIC, Mode.MONITOR_ONLY)
 
 
 class Line:
@@ -63,12 +70,20 @@ class Line:
         journal_alive: Callable[[], bool] = lambda: True,
         pictures: PictureWatch | None = None,
         outcome_settle_ns: int = 0,
+        traced: bool = False,
+        config_rejected: str = "",
+        recipes: Recipes | None = None,
+        results: RingResults | None = None,
     ) -> None:
         """``record`` takes finished records; ``journal_trouble`` says why none can be kept now, or ''.
 
         ``on_admitted`` is told how many parts came, for cameras that wait for a software trigger. ``journal_alive`` says
         whether the journal's writer still runs; ``pictures`` can have a camera opened anew;
-        ``outcome_settle_ns`` is how long an outcome must stand before it is believed (the PLC's scan).
+        ``outcome_settle_ns`` is how long an outcome must stand before it is believed (the PLC's scan); ``traced`` says that the
+        map has a trace block, whose texts go into the parts' records. ``config_rejected``
+        is what is wrong with gateway.yaml when the last good one runs in its stead; no part passes until that is acknowledged.
+        ``recipes`` are the line's; without them ``rule`` and the eye's model are in force from the first part to the last.
+        ``results`` says how results are shown beside the token ring.
         """
         self._name = name
         self._cameras = CameraWatch(cameras)
@@ -83,7 +98,11 @@ class Line:
         self._wall = WallTime()
         self._alarms = Alarms(name, self._on_alarm)
         writer.on_not_applied = lambda words: self._alarms.happened(Alarm.NOT_APPLIED, words)
-        self._pending = Pending(writer.ring, self._record)
+        self._trace = Trace(self._record, settle_ns=outcome_settle_ns)
+        self._traced = traced
+        self._results = results or RingResults(writer.status)
+        self._modes = Modes(monitor_only=writer.monitor_only)
+        self._pending = Pending(writer.ring, self._record_part)
         self._load = Load(self.crash)
         self._pictures = pictures or PictureWatch(lambda camera, why: None, mono_ns=clock.mono_ns)
         works = {
@@ -91,10 +110,16 @@ class Line:
             "the journal's writer has ended": lambda now_ns: journal_alive(),
         }
         self._check = SelfCheck(works)
+        self._recipes = recipes or Recipes(Serving(model_id=eye.model_id, rule=rule), mono_ns=clock.mono_ns)
+        self._recipes.is_drained, self._recipes.on_serving = self._is_drained, self._serve
+        if not writer.monitor_only:
+            self._recipes.nominal = self._to_nominal
+        self._commands = PlcCommands(self._recipes, self._on_command, self.crash)
         self._ticks = 0
         self._up: UpImage | None = None
         self._epoch = 0
         self._link: tuple[LinkState, str] = ("down", "not connected yet")
+        self._config_rejected = self._unacknowledged = config_rejected
         self._state: LineState | None = None
         self._process = ProcessSampler()
         self._outcomes = Settled(outcome_settle_ns)
@@ -113,6 +138,9 @@ class Line:
         known = encoder if up.part_id and ring_id == up.part_id else None  # 0 is no part, and an empty slot no place
         self._apply(self._tracker.baseline(up.part_id, up.t_mono_ns, encoder=known))
         self._triggers.take(up.triggers)
+        self._commands.on_baseline(up)
+        self._lose(self._results.baseline(up))
+        self._writer.status.stop_permitted = bool(up.control & Control.STOP_REQUEST_PERMIT)
         self._up, self._epoch = up, self._writer.epoch
 
     def on_up(self, up: UpImage) -> None:
@@ -121,6 +149,9 @@ class Line:
         since_ns = before.t_asked_mono_ns if before is not None else None
         effects = self._tracker.poll(up.part_id, up.triggers, up.t_mono_ns, since_ns=since_ns)
         self._up = up
+        self._commands.on_up(up)
+        self._writer.status.stop_permitted = bool(up.control & Control.STOP_REQUEST_PERMIT)
+        lost = self._results.read(before, up) if before is not None else ()
         self._triggers.take(up.triggers)
         unsure, self._unsure = self._unsure, []
         for inspect in unsure:
@@ -129,16 +160,34 @@ class Line:
         if before is not None and up.control & ~before.control & Control.CLEAR_ERROR:
             self._alarms.acknowledge()
             self._writer.status.overrun = False
+            self._unacknowledged = ""
             self._end_stop_request()
         if gap := self._tracker.missed_triggers - missed:
             words = f"{gap} of the parts up to {up.part_id}: their triggers were overwritten before they were read"
             self._alarms.happened(Alarm.MISSED_TRIGGER, words, gap)
+        if self._traced and before is not None:
+            self._trace.admitted(before.part_id, up.part_id, up.t_mono_ns)
         self._apply(effects)
+        self._lose(lost)
         if came := self._tracker.admitted - admitted:
             self._on_admitted(came)
         self._apply(self._tracker.outcomes(self._outcomes.take(up.outcomes, up.t_asked_mono_ns, up.t_mono_ns)))
         if (values := self._process.take(self._name, up, self._clock.utc_ns())) is not None:
             self._record(values)
+
+    def _lose(self, part_ids: Sequence[int]) -> None:
+        """Reject parts whose Trigger was missed (``handshake: ack``)."""
+        for part_id in part_ids:
+            self._alarms.happened(Alarm.MISSED_TRIGGER, f"part {part_id}: {NO_TRIGGER}")
+            self._apply(self._tracker.fault(part_id, NO_TRIGGER))
+
+    def trace_wanted(self) -> bool:
+        """Return whether a part lacks the texts that the PLC's trace block may hold."""
+        return self._trace.wanted(self._clock.mono_ns())
+
+    def on_trace(self, image: TraceImage) -> None:
+        """Take what the PLC's trace block says."""
+        self._trace.take(image)
 
     def on_frame(self, stamp: FrameStamp) -> None:
         """Take a frame that capture has put into the ring; the tracker finds the part it shows."""
@@ -159,6 +208,7 @@ class Line:
         for effect in effects:
             match effect:
                 case Inspect():
+                    self._results.exposed(effect.part.part_id)
                     self._start_inspection(effect)
                 case Judge():
                     self._late_in_a_row = 0
@@ -174,9 +224,10 @@ class Line:
 
     def _start_inspection(self, effect: Inspect) -> None:
         part = effect.part
-        trouble = self._why_no_pass(part) or self._doubt(effect.stamps)
+        untriggered = self._results.trouble(part.part_id)
+        trouble = self._why_no_pass(part) or untriggered or self._doubt(effect.stamps)
         encoder = self._triggers.get(part.part_id)
-        if not trouble and encoder is None and self._triggers.may_come(part.part_id):
+        if not trouble and (untriggered is None or (encoder is None and self._triggers.may_come(part.part_id))):
             self._unsure.append(effect)
             return
         if not trouble and encoder != part.trigger.encoder:
@@ -204,12 +255,14 @@ class Line:
         """Return why this part may not pass at the moment, or ''."""
         if self._stopping_since_ns is not None and part.trigger.t_mono_ns > self._stopping_since_ns:
             return "the gateway is stopping"
-        control = self._up.control if self._up is not None else Control.SET_OFFLINE
+        control = self._commands.effective(self._up.control if self._up is not None else Control.SET_OFFLINE)
         if control & Control.SET_OFFLINE:
             return "the PLC has set the gateway offline"
-        if (mode := mode_of(control)) not in JUDGING_MODES:
-            return f"the line is in mode {mode.name}"
-        return self._journal_trouble()
+        if why_not := self._recipes.force.why_not(part.trigger.t_mono_ns):
+            return why_not
+        if self._unacknowledged:
+            return "gateway.yaml was rejected, and nobody has acknowledged that the last good one runs"
+        return why_not_in(mode_of(control)) or self._journal_trouble()
 
     # -- the line is told -----------------------------------------------------------------------------------------------------
 
@@ -224,17 +277,31 @@ class Line:
     ) -> None:
         if verdict.disposition is Disposition.PASS and (trouble := self._why_no_pass(part)):
             verdict = not_inspected(part.part_id, trouble)
+        elif verdict.disposition is Disposition.FAIL and (why_not := self._recipes.force.why_not(part.trigger.t_mono_ns)):
+            verdict = not_inspected(part.part_id, why_not)  # a defect of which kind of part?
         stop = self._late_in_a_row >= LATE_IN_A_ROW
         self._writer.status.stop_reason = StopReason.CONSECUTIVE_LATE if stop else StopReason.NONE
         if stop:
             self._alarms.happened(Alarm.CONSECUTIVE_LATE, f"{self._late_in_a_row} inspections in a row came too late")
         now_utc_ns = self._clock.utc_ns()
         record = part_record(self._name, self._epoch, part, stamps, verdict, inspection, t_utc_ns=now_utc_ns)
+        if not self._triggers.bears_out(part.part_id, part.trigger.encoder):
+            record = replace(record, encoder=None)
+        if (recipe := self._recipes.force.of(part.trigger.t_mono_ns)) is not None and recipe.number:
+            record = replace(record, recipe=recipe.name, recipe_number=recipe.number)
+        record = self._modes.judged(record, self._up)
+        if self._writer.monitor_only:
+            self._record_part(replace(record, token=TokenFate.WITHHELD))
+            return
+        if send and (full := self._results.no_room(part.part_id)):
+            self._alarms.happened(Alarm.OVERLOAD, f"part {part.part_id}: {full}")
+            self._record_part(voided(record, full))
+            return
         # A part is told about under the epoch that it was admitted under, or not at all.
         if send and self._epoch == self._writer.epoch and self._writer.give(verdict):
             self._pending.add(record, part.due_mono_ns, self._clock.mono_ns())
         else:
-            self._record(voided(record, "no token could be given: the line is not owned, or a later part has its slot"))
+            self._record_part(voided(record, "no token could be given: the line is not owned, or a later part has its slot"))
 
     def tokens(self) -> Sequence[tuple[int, int, int]]:
         """Return the ring to write now, without any PASS that may not be written any more."""
@@ -244,7 +311,7 @@ class Line:
     def on_tokens_acked(self, part_ids: frozenset[int], t_mono_ns: int) -> None:
         """Complete the records of the parts whose tokens the PLC has, and show the last of them."""
         for record in self._pending.acked(part_ids, t_mono_ns):
-            self._writer.status.show(record, self._rule.labels)
+            self._results.show(record, self._recipes.labels(record.model_id))
 
     def alive(self) -> bool:
         """Return whether the way from picture to token works, as far as it lies behind the link."""
@@ -252,22 +319,27 @@ class Line:
 
     def status(self) -> Mapping[str, Scalar]:
         """Return the status section by role."""
-        return self._writer.status.section()
+        return self._results.section()
+
+    def on_status_written(self) -> None:
+        """Take note that the PLC has what :meth:`status` returned last."""
+        self._results.written()
 
     # -- and it leaves --------------------------------------------------------------------------------------------------------
 
     def _close(self, closed: Closed) -> None:
         outcome = closed.outcome.name if closed.outcome is not None else "UNKNOWN"
         now_utc_ns = self._clock.utc_ns()
-        self._record(
-            PartOutcome(line=self._name, t_utc_ns=now_utc_ns, part_id=closed.part_id, epoch=self._epoch, outcome=outcome)
-        )
+        self._trace.leaves(closed.part_id)
+        left = PartOutcome(line=self._name, t_utc_ns=now_utc_ns, part_id=closed.part_id, epoch=self._epoch, outcome=outcome)
+        self._record(self._modes.leaves(left, self._up))
         if closed.outcome is Outcome.REJECT_NOT_CONFIRMED:
             self._alarms.happened(Alarm.REJECT_NOT_CONFIRMED, f"part {closed.part_id} may not have left the line")
 
     def on_owner_lost(self, reason: str) -> None:
         """Let go of all parts in flight: their epoch is void, and nothing of it stays in the ring."""
         self._alarms.happened(Alarm.OWNER_LOST, reason)
+        self._commands.on_owner_lost()
         self._abandon(reason)
 
     def _end_stop_request(self) -> None:
@@ -281,6 +353,8 @@ class Line:
         self._triggers.clear()
         self._outcomes.clear()
         self._pending.abandon(reason)
+        self._results.lost()
+        self._trace.abandon()
         self._end_stop_request()
 
     def on_state(self, state: LinkState, detail: str) -> None:
@@ -298,12 +372,42 @@ class Line:
             self._record(parameter_record(command, answer, t_utc_ns=self._clock.utc_ns()))
         return answer
 
+    async def set_recipe(self, command: SetRecipe) -> Answer:
+        """Set a recipe for the MES or an operator, if it is theirs to set."""
+        why = await self._commands.set_recipe(command.recipe, command.by)
+        return Answer(id=command.id, result=f"refused: {why}" if why else "confirmed")
+
+    def _is_drained(self, t_mono_ns: int) -> bool:
+        return not (self._tracker.open_before(t_mono_ns) or len(self._load))
+
+    def _serve(self, serving: Serving) -> None:
+        assert serving.engine is not None  # noqa: S101 - what is loaded has one
+        self._rule = serving.rule
+        self._eye.serve(serving.engine, serving.model_id, serving.rule.passes)
+        self._writer.status.model_version = serving.version
+
+    async def _to_nominal(self, recipe: Recipe) -> None:
+        def holds(name: str) -> float | None:
+            return self._writer.holds(name, self._up)
+
+        left = await to_nominal(self._name, recipe, params=self._writer.params, holds=holds, adjust=self.adjust)
+        if left:
+            self._alarms.happened(Alarm.NOT_NOMINAL, "; ".join(left), len(left))
+
+    def _on_command(self, ended: CommandEnded) -> None:
+        self._record(replace(ended, line=self._name, t_utc_ns=self._clock.utc_ns()))
+
     # -- what is remembered ---------------------------------------------------------------------------------------------------
 
     def _record(self, record: Record) -> None:
         # Before each record, not at each tick alone: none that was made after a step may go out unmarked.
         self._wall.look(self._clock.mono_ns(), self._clock.utc_ns())
         self._recorder(replace(record, synchronised=False) if self._wall.step else record)
+
+    def _record_part(self, record: PartJudged) -> None:
+        self._results.over(record.part_id)
+        self._modes.settled(record)
+        self._trace.judged(record, self._clock.mono_ns())
 
     def _on_alarm(self, changed: AlarmChanged) -> None:
         self._writer.status.alarm = bool(changed.all_active)
@@ -323,6 +427,7 @@ class Line:
                 group.create_task(self._tick_forever())
                 group.create_task(_until(self._crash))
         finally:
+            await self._commands.cancel()
             await self._load.cancel()
             self._abandon("the gateway has stopped")
 
@@ -354,6 +459,7 @@ class Line:
         now_ns = self._clock.mono_ns()
         self._apply(self._tracker.tick(now_ns))
         self._pending.expire(now_ns)
+        self._trace.expire(now_ns)
         self._check.look(now_ns)
         if self._ticks % STATUS_TICKS == 0:
             self._writer.status.busy, self._writer.status.buffers = len(self._load) > 0, self._load.free
@@ -375,6 +481,8 @@ class Line:
                 journal_trouble=journal_trouble,
                 self_check=self._check.trouble,
                 clock_step=self._wall.step,
+                config_rejected=self._config_rejected,
+                recipe=self._recipes.force.trouble,
             )
         )
         state, reason, error = line_state(
@@ -382,16 +490,22 @@ class Line:
             link,
             detail,
             stopping=self._stopping_since_ns is not None,
-            control=control,
+            control=self._commands.effective(control),
             cameras_down=cameras_down,
             journal_trouble=journal_trouble,
             model_id=self._eye.model_id,
             self_check=self._check.trouble,
             crowded=self._load.crowded,
+            config_rejected=self._unacknowledged,
+            force=self._recipes.force,
         )
         status = self._writer.status
+        status.command, status.test_ready = self._commands.shown, self._commands.test_ready
+        status.recipe = self._recipes.force.number
         status.ready, status.offline_reason, status.error = state.ready, reason, error
         status.online = reason not in (OfflineReason.STOPPING, OfflineReason.PLC_REQUEST)
+        disagreements = self._modes.disagreements(self._clock.mono_ns())
+        state = replace(state, monitor_only=self._writer.monitor_only, disagreements=disagreements)
         if state != self._state:
             self._state = state
             self._record(replace(state, t_utc_ns=self._clock.utc_ns()))

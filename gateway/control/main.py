@@ -10,32 +10,39 @@ import socket
 import sys
 import zlib
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import structlog
 
+from gateway.control.ack import AckResults, RingResults
 from gateway.control.clock import Clock
 from gateway.control.config import ControlConfig, LineConfig, tracker_config
 from gateway.control.eye import Eye
+from gateway.control.golden import first_serving, load_recipe, remember_in
 from gateway.control.line import Line
 from gateway.control.pictures import PictureWatch
+from gateway.control.recipes import Recipes
 from gateway.control.watch import LoopWatch
 from gateway.control.writer import Writer
-from gateway.core.commands import Answer, answer_to_json, command_from_json
+from gateway.core.commands import Answer, SetRecipe, answer_to_json, command_from_json
 from gateway.core.errors import ConfigError, GatewayError
-from gateway.core.events import AlarmChanged, LineState, Record
+from gateway.core.events import AlarmChanged, CommandEnded, LineState, Record
 from gateway.core.tracker import Tracker
+from gateway.core.verdict import JudgeRule
 from gateway.frames.stamps import stamp_from_json, status_from_json
 from gateway.plc.link import Link
 from gateway.plc.maps import load_map
+from gateway.plc.read_only import ReadOnly
+from gateway.plc.trace import PART
 from gateway.process import log_to_stderr, read_config, stop_requested
 from gateway.record.journal import Journal
 from gateway.record.stream import RecordSender
-from gateway.vision.engine import Engine
-from gateway.vision.package import load_package
 
 JOURNAL_MAX_PENDING = 256
 JOURNAL_MAX_AGE_S = 1.0
+NOTHING_PASSES = JudgeRule(passes=frozenset(), thresholds={}, labels=())
+"""The rule while no recipe is in force."""
 MAX_CONNECTIONS = 8
 """To the commands socket: services needs two. What waits in them is bounded by their buffers of 64 KiB."""
 
@@ -58,6 +65,9 @@ class Recorder:
         elif isinstance(record, AlarmChanged):
             say = log.warning if record.active else log.info
             say("alarm", code=record.code, active=record.active, detail=record.detail, count=record.count)
+        elif isinstance(record, CommandEnded):
+            say = log.info if record.done else log.warning
+            say("command", command=record.command, arg=record.arg, by=record.by, done=record.done, detail=record.detail)
         try:
             seq = self._journal.append(record)
         except GatewayError as error:
@@ -92,24 +102,36 @@ async def run(config: ControlConfig) -> None:
     stop = stop_requested()
     line_config = config.line
     loaded = load_map(line_config.plc)
-    package = load_package(line_config.model)
-    engine = Engine(package, threads=line_config.inference_threads)
-    engine.smoke_test()
-    for camera in line_config.cameras:
-        engine.check_channels(camera.channels)
+    remembered = config.journal.with_name("recipe")
+    serving, why_none = first_serving(line_config, remembered)
     clock = Clock()
     journal = Journal(config.journal)
     sender = RecordSender(config.records_socket)
     recorder = Recorder(journal, sender)
-    writer = Writer(loaded.map, mono_ns=clock.mono_ns)
+    writer = Writer(loaded.map, mono_ns=clock.mono_ns, monitor_only=config.monitor_only)
     writer.status.config_checksum = zlib.crc32(line_config.model_dump_json().encode())
-    writer.status.model_version = int(package.manifest.version)
+    writer.status.model_version = serving.version if serving is not None else 0
     writer.status.simulated = simulated(line_config)
-    rule = package.rule()
+    rule = serving.rule if serving is not None else NOTHING_PASSES
+    recipes = Recipes(
+        serving,
+        table=line_config.recipes,
+        authority=line_config.recipe_authority,
+        load=partial(load_recipe, line_config),
+        remember=remember_in(remembered),
+        trouble=why_none,
+        mono_ns=clock.mono_ns,
+    )
     rois = {c.name: c.positions for c in line_config.cameras}
     frames = _socket(config.frames_socket)
     triggered = [c.name for c in line_config.cameras if getattr(c, "trigger", "") == "software"]
     positions = max(1, len(line_config.cameras[0].positions))
+    scan_ns = int(line_config.rate.plc_scan_ms * 1e6)
+    results = RingResults(writer.status)
+    if loaded.map.handshake == "ack" and not config.monitor_only:  # who only watches takes part in no exchange
+        results = AckResults(
+            writer.status, scan_ns=scan_ns, positions=positions, mono_ns=clock.mono_ns, changed=writer.status_changed
+        )
 
     def ask(camera: str, word: bytes) -> bool:
         path = config.capture_sockets.get(camera)
@@ -126,7 +148,9 @@ async def run(config: ControlConfig) -> None:
         log.warning("camera is to be opened anew", camera=camera, why=why, asked=asked, count=pictures.reopened)
 
     pictures = PictureWatch(reopen, mono_ns=clock.mono_ns)
-    eye = Eye(engine, package.manifest.id, config.rings, rois, rule.passes, mono_ns=clock.mono_ns, saw=pictures.saw)
+    engine, model_id = (serving.engine, serving.model_id) if serving is not None else (None, "")
+    eye = Eye(engine, model_id, config.rings, rois, rule.passes, mono_ns=clock.mono_ns, saw=pictures.saw)
+    del serving, engine  # who serves first need not serve for ever
     line = Line(
         line_config.name,
         cameras=[c.name for c in line_config.cameras],
@@ -138,12 +162,23 @@ async def run(config: ControlConfig) -> None:
         journal_trouble=recorder.trouble,
         on_admitted=on_admitted,
         clock=clock,
-        outcome_settle_ns=int(line_config.rate.plc_scan_ms * 1e6),
+        outcome_settle_ns=scan_ns,
         journal_alive=lambda: journal.alive,
+        traced=PART in loaded.map.roles,
         pictures=pictures,
+        config_rejected=config.rejected,
+        recipes=recipes,
+        results=results,
     )
+    driver = loaded.plc.build(loaded.map)
     link = Link(
-        loaded.plc.build(loaded.map), loaded.map, loaded.checksum, line, mono_ns=clock.mono_ns, poll_ms=line_config.poll_ms
+        ReadOnly(driver) if config.monitor_only else driver,
+        loaded.map,
+        loaded.checksum,
+        line,
+        mono_ns=clock.mono_ns,
+        poll_ms=line_config.poll_ms,
+        monitor_only=config.monitor_only,
     )
     writer.link = link
     asyncio.get_running_loop().add_reader(frames.fileno(), _take_frames, frames, line)
@@ -262,7 +297,7 @@ async def _answer(text: bytes, line: Line, name: str) -> Answer:
         return Answer(id="", result=f"blocked: {error}")
     if command.line != name:
         return Answer(id=command.id, result=f"blocked: this is line {name}, not {command.line}")
-    return await line.adjust(command)
+    return await (line.set_recipe(command) if isinstance(command, SetRecipe) else line.adjust(command))
 
 
 def main() -> int:

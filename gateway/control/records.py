@@ -9,6 +9,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 
+from gateway.control.recipes import InForce
 from gateway.core.commands import AdjustParameter, Answer
 from gateway.core.events import LineState, ParameterWritten, PartJudged, ProcessValues
 from gateway.core.frame import FrameStamp
@@ -84,7 +85,7 @@ class ProcessSampler:
 
     def take(self, line: str, up: UpImage, t_utc_ns: int) -> ProcessValues | None:
         """Return the record to be made of this image, or None."""
-        values = {k: v for k, v in up.values.items() if math.isfinite(v)}
+        values = {k: v for k, v in up.values.items() if not isinstance(v, str) and math.isfinite(v)}
         if self._last is not None:
             at, last, control = self._last
             changed = last != values or control != up.control
@@ -107,17 +108,23 @@ def line_state(
     model_id: str,
     self_check: str = "",
     crowded: bool = False,
+    config_rejected: str = "",
+    force: InForce | None = None,
 ) -> tuple[LineState, OfflineReason, ErrorCode]:
     """Return the state (with time 0, so that equal states compare equal), and what the status section says of it."""
     reason = (
         OfflineReason.STOPPING
         if stopping
+        else OfflineReason.CONFIG_REJECTED
+        if config_rejected
         else OfflineReason.PLC_REQUEST
         if control & Control.SET_OFFLINE
         else OfflineReason.NO_CAMERA
         if cameras_down
         else OfflineReason.JOURNAL
         if journal_trouble
+        else force.offline_reason
+        if force is not None
         else OfflineReason.NONE
     )
     error = (
@@ -129,6 +136,10 @@ def line_state(
         if cameras_down
         else ErrorCode.OVERLOAD
         if crowded
+        else ErrorCode.CONFIG
+        if config_rejected
+        else ErrorCode.RECIPE
+        if force is not None and force.trouble
         else ErrorCode.NONE
     )
     words = (
@@ -138,6 +149,10 @@ def line_state(
         if self_check
         else "parts come faster than they can be looked at"
         if crowded
+        else f"the last good configuration runs until ClearError: {config_rejected}"
+        if config_rejected
+        else (force.busy or force.trouble)
+        if force is not None
         else ""
     )
     state = LineState(
@@ -151,5 +166,6 @@ def line_state(
         detail=detail or words,
         camera_up=not cameras_down,
         model_id=model_id,
+        recipe=force.serving.name if force is not None and force.serving is not None and force.number else "",
     )
     return state, reason, error

@@ -52,6 +52,11 @@ class Twice:
         """Return what stood beside this PartId in both reads, None if it was not read alike twice."""
         return self._alike.get(part_id)
 
+    def bears_out(self, part_id: int, beside: int | None) -> bool:
+        """Return whether nothing read speaks against ``beside``: it was read alike twice, or the next read may still say so."""
+        known = self._alike.get(part_id)
+        return known == beside if known is not None else self.may_come(part_id)
+
     def may_come(self, part_id: int) -> bool:
         """Return whether the next read can still show it: its slot has not been given to another part."""
         return any(known == part_id for known, _ in self._last)

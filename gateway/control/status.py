@@ -24,6 +24,8 @@ class Status:
     offline_reason: OfflineReason = OfflineReason.STARTING
     error: ErrorCode = ErrorCode.NONE
     stop_reason: StopReason = StopReason.NONE
+    stop_permitted: bool = False
+    """The PLC's StopRequestPermit: without it no stop is asked for, whatever the reason."""
     completed: bool = False
     disposition: Disposition | None = None
     late: bool = False
@@ -41,6 +43,14 @@ class Status:
     """Parts were refused for overload; until ClearError, or the first result in time once there is room again."""
     buffers: int = 0
     """How many more parts may wait for the engine."""
+    command: Status1 = Status1(0)
+    """How the PLC's command stands, at most one bit."""
+    test_ready: bool = False
+    """A test run on golden pictures could begin."""
+    recipe: int = 0
+    """The recipe in force, 0 while there is none."""
+    recipe_judged: int = 0
+    """The recipe that the part shown was triggered under."""
     simulated: bool = False
     """Pictures come from files or a simulation: the PLC must reject unless it is simulated itself."""
 
@@ -55,6 +65,7 @@ class Status:
         self.result_code = labels.index(record.defect) + 1 if record.defect in labels else 0
         self.score = record.scores.get(record.label, 0.0)
         self.latency_ms = record.latency_ms or 0.0
+        self.recipe_judged = record.recipe_number
 
     def section(self) -> Mapping[str, Scalar]:
         """Return the section's values by role."""
@@ -69,6 +80,7 @@ class Status:
             one |= Status1.INSPECTION_COMPLETED
         if self.error:
             one |= Status1.ERROR
+        one |= self.command
         two = {
             Disposition.PASS: Status2.PASS,
             Disposition.FAIL: Status2.FAIL,
@@ -77,17 +89,20 @@ class Status:
         }[self.disposition]
         if self.late:
             two |= Status2.RESULT_TIMEOUT
-        if self.stop_reason:
+        stop = self.stop_reason if self.stop_permitted else StopReason.NONE
+        if stop:
             two |= Status2.STOP_REQUEST
         if self.simulated:
             two |= Status2.SIMULATED
+        if self.test_ready:
+            two |= Status2.TEST_RUN_READY
         if self.alarm:
             two |= Status2.ALARM_ACTIVE
         return {
             "status1": int(one) | (int(self.offline_reason) << 4),
             "status2": int(two),
             "error.code": int(self.error),
-            "stop.reason": int(self.stop_reason),
+            "stop.reason": int(stop),
             "result.code": self.result_code,
             "inspection.id": self.inspection_id,
             "acquisition.id": self.inspection_id,
@@ -96,6 +111,8 @@ class Status:
             "score": self.score,
             "latency": self.latency_ms,
             "buffers.remaining": self.buffers,
+            "recipe.current": self.recipe,
+            "recipe.judgment": self.recipe_judged,
             "model.version": self.model_version,
             "config.checksum": self.config_checksum,
         }

@@ -31,8 +31,9 @@ TOLERANCE = 1e-4
 class Writer:
     """Holds the token ring and the parameter whitelist (the map's ``role: param`` tags)."""
 
-    def __init__(self, tag_map: TagMap, *, mono_ns: Callable[[], int]) -> None:
-        """Start with an empty ring; :attr:`link` is set once the link exists."""
+    def __init__(self, tag_map: TagMap, *, mono_ns: Callable[[], int], monitor_only: bool = False) -> None:
+        """Start with an empty ring; :attr:`link` is set once the link exists. ``monitor_only``: nothing may be written."""
+        self.monitor_only = monitor_only
         self.ring = VerdictRing()
         self.status = Status()
         self.link: Link | None = None
@@ -54,14 +55,30 @@ class Writer:
     def give(self, verdict: Verdict) -> bool:
         """Put the verdict's token into the ring and have it written.
 
-        False when this gateway owns no epoch now, or the part (or a later one in its slot) has a token.
+        False when this gateway only watches or owns no epoch now, or the part (or a later one in its slot) has a token.
         """
-        if self.link is None or not self.epoch or not self.ring.put(verdict.part_id, verdict.disposition, self.epoch):
+        if self.monitor_only or self.link is None or not self.epoch:
+            return False
+        if not self.ring.put(verdict.part_id, verdict.disposition, self.epoch):
             return False
         self.link.tokens_changed()
         return True
 
+    def status_changed(self) -> None:
+        """Have the status section written at once."""
+        if self.link is not None:
+            self.link.status_changed()
+
     # -- parameters -------------------------------------------------------------------------------------------------------
+
+    @property
+    def params(self) -> dict[str, Tag]:
+        """Return the parameters that may be moved, by name."""
+        return {name: tag for name, (_, tag) in self._params.items()}
+
+    def holds(self, name: str, up: UpImage | None) -> float | None:
+        """Return what the PLC holds of a parameter in this image, None when that is not known."""
+        return self._current(name, up)
 
     def knows(self, command_id: str) -> bool:
         """Return whether this command was answered before or is under way."""
@@ -180,6 +197,8 @@ class Writer:
 
     def _why_no_write(self, up: UpImage | None, epoch: int) -> str:
         """Return why no parameter may be written now at all, or as the owner of that epoch, or ''."""
+        if self.monitor_only:
+            return "this gateway only watches (--monitor-only)"
         if self.link is None or self.link.state != "up" or up is None:
             return "the PLC link is not up"
         if self.epoch != epoch:
@@ -216,7 +235,7 @@ class Writer:
 
     def _current(self, name: str, up: UpImage | None) -> float | None:
         value = None if up is None else up.values.get(name)
-        return float(value) if value is not None and math.isfinite(value) else None
+        return float(value) if value is not None and math.isfinite(float(value)) else None
 
     @staticmethod
     def _same(tag: Tag, a: float, b: float) -> bool:

@@ -24,7 +24,9 @@ def exposure_distance(by: By, trigger: Trigger, view: View, stamp: FrameStamp) -
     """Return how far the exposure lies from where this view of the part should be: counts, or ns when binding by time."""
     if by == "time":
         return abs(stamp.t_exposed_ns - trigger.t_mono_ns - view.offset)
-    return NEVER if stamp.encoder is None else abs(encoder_delta(stamp.encoder, trigger.encoder + view.offset))
+    if stamp.encoder is None or trigger.encoder is None:
+        return NEVER
+    return abs(encoder_delta(stamp.encoder, trigger.encoder + view.offset))
 
 
 def frame_distance(by: By, a: FrameStamp, b: FrameStamp) -> int:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import math
 from dataclasses import asdict, dataclass
+from typing import Any, Literal
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,6 +26,16 @@ class AdjustParameter:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SetRecipe:
+    """Ask for a recipe to be set, by somebody else than the PLC; to ask twice is to set it twice, which changes nothing."""
+
+    id: str
+    line: str
+    recipe: int
+    by: Literal["mes", "operator"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
     """The answer to a command: ``result`` is ``confirmed``, or ``blocked: …``, ``refused: …``, ``unknown: …`` and why."""
 
@@ -34,26 +45,47 @@ class Answer:
     new: float | None = None
 
 
-def command_to_json(command: AdjustParameter) -> str:
+def command_to_json(command: AdjustParameter | SetRecipe) -> str:
     """Return the command as one line of JSON."""
-    return json.dumps({"kind": "adjust", **asdict(command)}, allow_nan=False)
+    kind = "adjust" if isinstance(command, AdjustParameter) else "recipe"
+    return json.dumps({"kind": kind, **asdict(command)}, allow_nan=False)
 
 
-def command_from_json(text: str | bytes) -> AdjustParameter:
+def command_from_json(text: str | bytes) -> AdjustParameter | SetRecipe:
     """Return the command; ValueError names the field that is wrong."""
     raw = json.loads(text)
-    if not isinstance(raw, dict) or raw.pop("kind", None) != "adjust":
-        raise ValueError("kind: only 'adjust' is a command")
-    for name in ("id", "line", "tag"):
-        if not isinstance(raw.get(name), str) or not raw[name]:
-            raise ValueError(f"{name}: a non-empty text is needed")
+    kind = raw.pop("kind", None) if isinstance(raw, dict) else None
+    if kind == "recipe":
+        return _set_recipe(raw)
+    if kind != "adjust":
+        raise ValueError("kind: only 'adjust' and 'recipe' are commands")
+    _check_texts(raw, ("id", "line", "tag"))
     for name in ("value", "expected_old"):
         if isinstance(raw.get(name), bool) or not isinstance(raw.get(name), int | float) or not _finite(raw[name]):
             raise ValueError(f"{name}: a finite number is needed")
-    extra = set(raw) - {"id", "line", "tag", "value", "expected_old", "evidence"}
-    if extra:
-        raise ValueError(f"{sorted(extra)[0]}: unknown field")
+    _check_known(raw, {"id", "line", "tag", "value", "expected_old", "evidence"})
     return AdjustParameter(**raw)
+
+
+def _set_recipe(raw: dict[str, Any]) -> SetRecipe:
+    _check_texts(raw, ("id", "line"))
+    if isinstance(raw.get("recipe"), bool) or not isinstance(raw.get("recipe"), int):
+        raise ValueError("recipe: a whole number is needed")
+    if raw.get("by") not in ("mes", "operator"):
+        raise ValueError("by: 'mes' or 'operator' is needed")
+    _check_known(raw, {"id", "line", "recipe", "by"})
+    return SetRecipe(**raw)
+
+
+def _check_texts(raw: dict[str, Any], names: tuple[str, ...]) -> None:
+    for name in names:
+        if not isinstance(raw.get(name), str) or not raw[name]:
+            raise ValueError(f"{name}: a non-empty text is needed")
+
+
+def _check_known(raw: dict[str, Any], names: set[str]) -> None:
+    if extra := set(raw) - names:
+        raise ValueError(f"{sorted(extra)[0]}: unknown field")
 
 
 def answer_to_json(answer: Answer) -> str:

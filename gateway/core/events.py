@@ -23,6 +23,8 @@ class TokenFate(StrEnum):
     """It was sent, but no acknowledgement came: the PLC may have it."""
     VOID = "void"
     """It was never sent."""
+    WITHHELD = "withheld"
+    """It was not to be sent: ``gateway run --monitor-only`` gives no tokens, whatever it finds."""
 
 
 class Alarm(StrEnum):
@@ -42,6 +44,10 @@ class Alarm(StrEnum):
     """The wall clock was set: records are marked until it has run evenly for a minute."""
     BYPASS = "BYPASS"
     """The PLC's key switch lets parts pass uninspected."""
+    CONFIG_REJECTED = "CONFIG_REJECTED"
+    """gateway.yaml is wrong, and the last good configuration runs in its stead: until a start with a right one."""
+    RECIPE = "RECIPE"
+    """No recipe is in force, so no part may pass: the detail says what was wrong with the last one."""
     OWNER_LOST = "OWNER_LOST"
     """The PLC was restarted or another gateway took over: the tokens in flight were void."""
     MISSED_TRIGGER = "MISSED_TRIGGER"
@@ -52,6 +58,8 @@ class Alarm(StrEnum):
     """The PLC accepted a parameter's value and did not apply it."""
     OVERLOAD = "OVERLOAD"
     """Parts came faster than they could be looked at: so many were refused, and rejected."""
+    NOT_NOMINAL = "NOT_NOMINAL"
+    """After a change of recipe a parameter could not be brought to the recipe's nominal value."""
     CONSECUTIVE_LATE = "CONSECUTIVE_LATE"
     """So many inspections in a row were late that a stop was asked for."""
 
@@ -101,6 +109,17 @@ class PartJudged(Record):
     t_acked_mono_ns: int = 0
     """When the PLC acknowledged the token; 0 when it did not."""
     infer_ms: float = 0.0
+    serial: str = ""
+    """Serial number from the PLC's trace block, like the next three; empty means unknown."""
+    lot: str = ""
+    product: str = ""
+    carrier: str = ""
+    recipe: str = ""
+    """Name of the recipe that it was triggered under; empty on a line without recipes, or while none was in force."""
+    recipe_number: int = 0
+    mode: str = ""
+    """AUTOMATIC, MANUAL, MONITOR_ONLY or BYPASS, as the PLC said when it was judged; empty means unknown. In MONITOR_ONLY, and
+    where ``token`` is withheld, another inspection decides about the part: its disposition is no more than an opinion."""
 
     @property
     def latency_ms(self) -> float | None:
@@ -119,6 +138,10 @@ class PartOutcome(Record):
     outcome: str
     epoch: int = 0
     """OwnerEpoch that the part was admitted under: PartIds come again when the PLC starts anew."""
+    disagrees_with: str = ""
+    """The disposition that this outcome of the existing inspection contradicts, where that one decides; otherwise empty."""
+    hold: bool = False
+    """It passed uninspected by Bypass, or may have: the part is to be held back until it has been checked."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -145,6 +168,13 @@ class LineState(Record):
     detail: str = ""
     camera_up: bool = False
     model_id: str = ""
+    recipe: str = ""
+    """Name of the recipe in force."""
+    monitor_only: bool = False
+    """This gateway only watches: it owns nothing and writes nothing to the PLC (``gateway run --monitor-only``)."""
+    disagreements: int = 0
+    """How often, since control's start, the existing inspection decided otherwise than was judged here; brought up to date at
+    most once a second."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -160,6 +190,22 @@ class ParameterWritten(Record):
     """Read back from the PLC; None when it could not be read."""
     result: str = ""
     """confirmed, or why not: blocked:…, refused:…, unknown:…"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CommandEnded(Record):
+    """A command was carried out, or could not be: SET_RECIPE, TEST_RUN, GO_ONLINE, GO_OFFLINE."""
+
+    kind: ClassVar[str] = "command"
+    command: str
+    """See :class:`gateway.core.plc_command.Command`; the bare number of one that is unknown."""
+    by: str
+    """plc, mes or operator."""
+    done: bool
+    arg: int = 0
+    """The recipe's number."""
+    detail: str = ""
+    """Why not; of a test run what the golden pictures said."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -180,7 +226,7 @@ class AlarmChanged(Record):
 
 
 _KINDS: dict[str, type[Record]] = {
-    c.kind: c for c in (PartJudged, PartOutcome, ProcessValues, LineState, ParameterWritten, AlarmChanged)
+    c.kind: c for c in (PartJudged, PartOutcome, ProcessValues, LineState, ParameterWritten, CommandEnded, AlarmChanged)
 }
 
 

@@ -114,6 +114,8 @@ class ErrorCode(IntEnum):
     JOURNAL = 5
     SELF_CHECK = 6
     OVERLOAD = 7
+    CONFIG = 8
+    RECIPE = 9
 
 
 class Outcome(IntEnum):

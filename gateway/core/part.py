@@ -31,8 +31,8 @@ class Trigger:
     """A part passed the photo-eye, as the PLC's trigger ring told it."""
 
     part_id: int
-    encoder: int
-    """Encoder counts at the photo-eye, 32 bit, wraps."""
+    encoder: int | None
+    """Encoder counts at the photo-eye, 32 bit, wraps; None when its place is not known."""
     t_mono_ns: int
     """When control first saw the trigger (monotonic, ns)."""
 

@@ -1,12 +1,13 @@
 """Tags: what lies where in a PLC, as data. No I/O and no bytes here; bytes are the codec's affair.
 
-A map has one block a direction, so that no byte has two writers. Offsets are bytes from the start of the block on both
-protocols (a Modbus register is two bytes), computed by the S7 rules for non-optimised blocks: Bools pack as bits, one-byte
-types lie on any byte, everything else, UDTs and arrays begin on an even byte.
+A map has one block a direction for the handshake, so that no byte has two writers, and any number of further plc->gw blocks
+with measured values. Offsets are bytes from the start of the block on both protocols (a Modbus register is two bytes; a
+Modbus bit area counts bits, eight a byte, the first in bit 0), computed by the S7 rules for non-optimised blocks.
 """
 
 from __future__ import annotations
 
+import functools
 import zlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -15,9 +16,14 @@ from typing import Literal
 
 Direction = Literal["plc->gw", "gw->plc"]
 WordOrder = Literal["ABCD", "CDAB", "BADC", "DCBA"]
-Scalar = bool | int | float
+Area = Literal["HR", "IR", "CO", "DI"]
+"""Modbus: holding registers, input registers, coils, discrete inputs."""
+Handshake = Literal["ring", "ack"]
+Scalar = bool | int | float | str
+"""Time is whole ms, LTime whole ns; texts, dates and times of day are str (see ``texts``)."""
 
-#: Elementary type → (size in bytes, struct format of its big-endian form). Bool is a bit and has size 0 here.
+#: Elementary type → (size in bytes, struct format of its big-endian form). Bool is a bit and has size 0 here; formats in ``s``
+#: are texts. String[n] and WString[n] have sizes of their own: :func:`size_of`.
 ELEMENTARY: Mapping[str, tuple[int, str]] = {
     "Bool": (0, "?"),
     "Byte": (1, "B"),
@@ -34,7 +40,35 @@ ELEMENTARY: Mapping[str, tuple[int, str]] = {
     "ULInt": (8, "Q"),
     "LInt": (8, "q"),
     "LReal": (8, "d"),
+    "Char": (1, "1s"),
+    "WChar": (2, "2s"),
+    "Time": (4, "i"),
+    "LTime": (8, "q"),
+    "Date": (2, "2s"),
+    "TOD": (4, "4s"),
+    "DT": (8, "8s"),
+    "DTL": (12, "12s"),
 }
+
+
+@functools.cache
+def size_of(datatype: str) -> int:
+    """Return the bytes of one value of an elementary type, ``String[n]`` or ``WString[n]``; 0 for Bool; KeyError otherwise."""
+    if datatype.endswith("]"):
+        name, _, n = datatype[:-1].partition("[")
+        return {"String": 2 + int(n), "WString": 4 + 2 * int(n)}[name]
+    return ELEMENTARY[datatype][0]
+
+
+@functools.cache
+def units_of(datatype: str) -> tuple[int, ...]:
+    """Return the sizes of the numbers that a value is made of, one behind the other: what a word order turns round."""
+    size = size_of(datatype)
+    if datatype.startswith("String[") or datatype == "DT":
+        return (1,) * size
+    if datatype.startswith("WString["):
+        return (2,) * (size // 2)
+    return (2, 1, 1, 1, 1, 1, 1, 4) if datatype == "DTL" else (size,)
 
 
 class Quality(Enum):
@@ -65,9 +99,9 @@ class S7Address:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModbusAddress:
-    """A place in a Modbus area: register 0-based, bit 0–15 for Bools (bit 0 = least significant)."""
+    """A place in a Modbus area: register 0-based, in CO and DI the bit's number; bit 0–15 of a register for Bools."""
 
-    area: Literal["HR", "IR"]
+    area: Area
     register: int
     bit: int = 0
 
@@ -85,24 +119,30 @@ class Scale:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Field:
-    """A member of a UDT, at a byte offset from the UDT's start."""
+    """A member of a UDT, at a byte offset from the UDT's start; an array or a UDT itself as a tag may be."""
 
     name: str
     datatype: str
     offset: int
+    bit: int = 0
+    count: int = 0
+    low: int = 0
+    fields: tuple[Field, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tag:
-    """One tag as written in the map. ``count`` is 0 for a scalar, n for ``Array[0..n-1]``; ``fields`` is set for a UDT."""
+    """One tag as written in the map. ``count`` is 0 for a scalar, n for an array; ``fields`` is set for a UDT."""
 
     name: str
     datatype: str
-    """Elementary type, or the UDT's name."""
+    """Elementary type, ``String[n]``, ``WString[n]``, or the UDT's name."""
     offset: int
     """Bytes from the start of the block."""
     bit: int = 0
     count: int = 0
+    low: int = 0
+    """Index of an array's first element."""
     fields: tuple[Field, ...] = ()
     size: int
     """Bytes in all, 0 for a lone Bool."""
@@ -112,22 +152,44 @@ class Tag:
     step: float | None = None
     rate_per_min: float | None = None
     scale: Scale | None = None
+    order: WordOrder | None = None
+    """How this tag's registers lie, where it is not as the map says."""
+    description: str = ""
 
     def leaves(self) -> Iterator[Leaf]:
         """Yield every elementary value in this tag, in the order of the bytes."""
-        if self.datatype == "Bool":
-            for i in range(max(1, self.count)):
-                name = f"{self.name}[{i}]" if self.count else self.name
-                yield Leaf(name=name, datatype="Bool", offset=self.offset + (self.bit + i) // 8, bit=(self.bit + i) % 8)
-            return
-        stride = self.size // max(1, self.count)
-        for i in range(max(1, self.count)):
-            name = f"{self.name}[{i}]" if self.count else self.name
-            start = self.offset + i * stride
-            if not self.fields:
-                yield Leaf(name=name, datatype=self.datatype, offset=start)
-            for f in self.fields:
-                yield Leaf(name=f"{name}.{f.name}", datatype=f.datatype, offset=start + f.offset)
+        yield from _leaves(self, self.name, self.offset)
+
+
+def _leaves(item: Tag | Field, name: str, offset: int) -> Iterator[Leaf]:
+    stride = stride_of(item.datatype, item.fields)
+    for i in range(max(1, item.count)):
+        label = f"{name}[{item.low + i}]" if item.count else name
+        if item.datatype == "Bool":
+            place = 8 * offset + item.bit + i
+            yield Leaf(name=label, datatype="Bool", offset=place // 8, bit=place % 8)
+        elif not item.fields:
+            yield Leaf(name=label, datatype=item.datatype, offset=offset + i * stride)
+        for f in item.fields:
+            yield from _leaves(f, f"{label}.{f.name}", offset + i * stride + f.offset)
+
+
+def stride_of(datatype: str, fields: tuple[Field, ...]) -> int:
+    """Return the bytes from one element of an array to the next; 0 for Bool. All but one-byte types begin even."""
+    if not fields:
+        size = size_of(datatype)
+        return size if size < 2 else size + size % 2
+    last = fields[-1]
+    size = last.offset + extent_of(last.datatype, last.fields, last.count)
+    return size + size % 2
+
+
+def extent_of(datatype: str, fields: tuple[Field, ...], count: int) -> int:
+    """Return the bytes that a value or an array occupies, its bits rounded up; an array of Bools ends on an even byte."""
+    if datatype == "Bool":
+        return (count + 15) // 16 * 2 if count else 1
+    stride = stride_of(datatype, fields)
+    return stride * (count or 1) if fields or count else size_of(datatype)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -149,6 +211,9 @@ class Block:
     direction: Direction
     tags: tuple[Tag, ...]
     size: int
+    bits: int = 0
+    """In a Modbus bit area (CO, DI) the bits that the block really has; 0 elsewhere."""
+    description: str = ""
 
     def tag(self, name: str) -> Tag:
         """Return the tag of that name; KeyError if absent."""
@@ -169,35 +234,38 @@ class Span:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TagMap:
-    """The whole map of one PLC: one block a direction (``up`` plc->gw, ``down`` gw->plc)."""
+    """The whole map of one PLC: the handshake's blocks ``up`` (plc->gw) and ``down`` (gw->plc), and ``extra`` values."""
 
     name: str
     order: WordOrder
     up: Block
     down: Block
+    extra: tuple[Block, ...] = ()
+    """Further plc->gw blocks, read more slowly."""
+    handshake: Handshake = "ring"
     file: str = ""
     roles: Mapping[str, Tag] = field(default_factory=dict)
-    """Tags by role; ``param`` is no key here, see :meth:`params`."""
+    """Tags by role, those of ``extra`` (``trace.*``) among them; ``param`` is no key here, see :meth:`params`."""
 
     @property
-    def blocks(self) -> tuple[Block, Block]:
-        """Return both blocks, up first."""
-        return (self.up, self.down)
+    def blocks(self) -> tuple[Block, ...]:
+        """Return all blocks, up and down first."""
+        return (self.up, self.down, *self.extra)
 
     def params(self) -> tuple[Tag, ...]:
         """Return the adjustable parameters in map order; the index in this tuple is the request's TagIndex."""
         return tuple(t for t in self.up.tags if t.role == "param")
 
     def process_tags(self) -> tuple[Tag, ...]:
-        """Return the tags of the up block that are no part of the handshake (params among them)."""
-        return tuple(t for t in self.up.tags if t.role in ("", "param", "process"))
+        """Return the plc->gw tags that are no part of handshake and trace (params among them), the up block's first."""
+        return tuple(t for b in (self.up, *self.extra) for t in b.tags if t.role in ("", "param", "process"))
 
 
-def interface_checksum(up: Block, down: Block) -> int:
+def interface_checksum(*blocks: Block) -> int:
     """Return the CRC-32 over the sorted (block, offset, type, name, dir) lines of every elementary value."""
     lines = [
         f"{block.name}|{leaf.offset}.{leaf.bit}|{leaf.datatype}|{leaf.name}|{block.direction}"
-        for block in (up, down)
+        for block in blocks
         for tag in block.tags
         for leaf in tag.leaves()
     ]

@@ -100,7 +100,7 @@ class Tracker:
             _check_follows(self._head, head)
             while self._head != head:
                 self._head = next_part_id(self._head)
-                entry = self._admit(self._head, 0, now_ns, effects, known_place=False)
+                entry = self._admit(self._head, None, now_ns, effects, known_place=False)
                 self._fire(entry, Event.LEAVE, effects, "passed the photo-eye while the link was down")
         self._head = head
         if encoder is not None:
@@ -126,7 +126,7 @@ class Tracker:
             known = ring_id == self._head
             in_order = known and (self._config.by == "time" or self._moves_on(encoder))
             placed = in_order and (self._config.by == "encoder" or timed)
-            entry = self._admit(self._head, encoder, now_ns, effects, known_place=placed)
+            entry = self._admit(self._head, encoder if in_order else None, now_ns, effects, known_place=placed)
             if not known:
                 self.missed_triggers += 1
                 self._fire(entry, Event.FAULT, effects, "its trigger was overwritten before it was read")
@@ -252,7 +252,7 @@ class Tracker:
             del self._parts[part.part_id]
             effects.append(Closed(part_id=part.part_id, outcome=outcome))
 
-    def _admit(self, part_id: int, encoder: int, now_ns: int, effects: list[Effect], *, known_place: bool) -> _Entry:
+    def _admit(self, part_id: int, encoder: int | None, now_ns: int, effects: list[Effect], *, known_place: bool) -> _Entry:
         self.admitted += 1
         if len(self._parts) >= MAX_OPEN:
             self._fire(next(iter(self._parts.values())), Event.LEAVE, effects, "too many parts in flight")
@@ -264,7 +264,7 @@ class Tracker:
         self._parts[part_id] = self._undecided[part_id] = entry
         return entry
 
-    def _position(self, encoder: int, now_ns: int) -> int:
+    def _position(self, encoder: int | None, now_ns: int) -> int:
         """Return how many parts were triggered at this place before; by time, a PLC may have no encoder to tell them by."""
         same = [e.part.trigger for e in self._parts.values() if e.known_place and e.part.trigger.encoder == encoder]
         if self._config.by == "time":
@@ -296,16 +296,15 @@ class Tracker:
         if self._config.by == "time":
             return
         mine = entry.part.trigger.encoder
-        close = [
-            e
-            for e in self._parts.values()
-            if e is not entry and e.known_place and abs(encoder_delta(mine, e.part.trigger.encoder)) <= self._config.window
-        ]
+        close = [e for e in self._parts.values() if e is not entry and self._too_near(mine, e.part.trigger.encoder)]
         if self._config.positions > 1:
             close = [e for e in close if e.part.trigger.encoder != mine]
         if close:
             for e in (*close, entry):
                 self._fire(e, Event.FAULT, effects, "two triggers within the binding window")
+
+    def _too_near(self, a: int | None, b: int | None) -> bool:
+        return a is not None and b is not None and abs(encoder_delta(a, b)) <= self._config.window
 
     def _place(self, arrival: Arrival, now_ns: int, effects: list[Effect]) -> None:
         stamp, near = arrival.stamp, self._near(arrival.stamp)

@@ -8,10 +8,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from gateway.core.errors import ConfigError
 from gateway.core.frame import Pixels
-from gateway.learning.dataset import list_dataset, read_samples
+from gateway.learning.dataset import read_samples
 from gateway.learning.score import Score, score
+from gateway.vision.class_folder import list_known
 from gateway.vision.engine import Engine
 from gateway.vision.package import load_package
 
@@ -35,11 +35,8 @@ def evaluate(package: Path, folder: Path, progress: Callable[[str, int, int], No
     loaded = load_package(package)
     engine = Engine(loaded, threads=len(os.sched_getaffinity(0)))
     engine.smoke_test()
-    dataset = list_dataset(folder)
     rule = loaded.rule()
-    if unknown := sorted(set(dataset.labels) - set(rule.labels)):
-        known = ", ".join(rule.labels)
-        raise ConfigError(f"{folder}: {', '.join(unknown)}: no class of the model {loaded.manifest.id}, which knows: {known}")
+    dataset = list_known(folder, rule.labels, loaded.manifest.id)
     answers = []
 
     def take(i: int, image: Pixels) -> None:

@@ -22,13 +22,14 @@ from gateway.core.errors import ConfigError, ModelError
 from gateway.core.frame import Pixels
 from gateway.core.verdict import JudgeRule
 from gateway.learning.backbone import Backbone, load_backbone
-from gateway.learning.dataset import Dataset, check_classes, data_hash, group_ids, list_dataset, read_samples
+from gateway.learning.dataset import check_classes, data_hash, group_ids, read_samples
 from gateway.learning.extract import Extractor
 from gateway.learning.graph import build_graph
 from gateway.learning.head import ESCAPE_COST, STRENGTH, Features, Head, choose_threshold, held_back, log_loss
 from gateway.learning.imaging import imaging_baseline, with_fault
 from gateway.learning.packing import Draft, check_out, drafting, finish, write_golden, write_manifest, write_model
 from gateway.learning.score import Score, as_answers, score
+from gateway.vision.class_folder import Dataset, list_dataset
 from gateway.vision.engine import Engine
 from gateway.vision.fit import fit_picture, input_array
 from gateway.vision.manifest import Input, Normalisation

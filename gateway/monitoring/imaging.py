@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import statistics
 from collections import deque
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
 
@@ -76,10 +77,19 @@ class ImagingHealth:
 class ImagingCheck:
     """The imaging of one line, from its last 25 inspected parts."""
 
-    def __init__(self, baseline: ImagingBaseline | None, model_id: str = "") -> None:
-        """Take the baseline and the model package that it belongs to (empty: whichever judges)."""
+    def __init__(
+        self,
+        baseline: ImagingBaseline | None,
+        model_id: str = "",
+        recipes: Mapping[str, ImagingBaseline | None] | None = None,
+    ) -> None:
+        """Take the baseline and the model package that it belongs to (empty: whichever judges).
+
+        ``recipes`` holds the baselines of the packages that may come to judge, by model id.
+        """
         self._baseline = baseline
         self._model_id = model_id
+        self._recipes = recipes or {}
         self._stats: deque[dict[str, float]] = deque(maxlen=WINDOW)
         self._inspected: deque[bool] = deque(maxlen=WINDOW)
         self._newest_ns = 0
@@ -94,6 +104,8 @@ class ImagingCheck:
         if record.model_id != self._judged_by:
             self._judged_by = record.model_id
             self._stats.clear()  # measured on the input of another model
+            if record.model_id in self._recipes:
+                self._baseline, self._model_id = self._recipes[record.model_id], record.model_id
         self._stats.append(record.stats)
         self._newest_ns = record.t_utc_ns
 

@@ -31,7 +31,7 @@ class Exchange:
         self._down = BlockCodec(tag_map.down, tag_map.order)
         self.up = Span(block=tag_map.up, offset=0, length=tag_map.up.size)
         """What is read cyclically, with one request."""
-        self._process = tuple(leaf.name for tag in tag_map.process_tags() for leaf in tag.leaves())
+        self._process = tuple(leaf.name for t in tag_map.process_tags() if t in tag_map.up.tags for leaf in t.leaves())
         self._tags = {name: self._between(tag_map, *edges) for name, edges in SECTIONS.items()}
         self._spans = {name: self._span(tag_map, *edges) for name, edges in SECTIONS.items()}
         ring = tag_map.roles["ring.token"].name
@@ -65,8 +65,8 @@ class Exchange:
         """Return every value of the up block by its dotted name."""
         return self._codec.decode(data)
 
-    def image(self, data: bytes, *, asked_ns: int, now_ns: int) -> UpImage:
-        """Return the up block as the line sees it."""
+    def image(self, data: bytes, *, asked_ns: int, now_ns: int, extra: Mapping[str, Scalar]) -> UpImage:
+        """Return the up block as the line sees it, with the values of the further blocks beside its own."""
         v = self._codec.decode(data)
         return UpImage(
             t_asked_mono_ns=asked_ns,
@@ -80,7 +80,9 @@ class Exchange:
             adjust_seq=int(v["AdjustSeqEcho"]),
             adjust_result=int(v["AdjustResult"]),
             adjust_value=float(v["AdjustValueEcho"]),
-            values={n: v[n] for n in self._process},
+            values={**{n: v[n] for n in self._process}, **extra},
+            command=int(v["Command"]),
+            command_arg=int(v["CommandArg"]),
         )
 
     @staticmethod

@@ -1,6 +1,7 @@
 """From a map's tag lines to offsets: the S7 rules for non-optimised blocks, on both protocols.
 
-Bools pack as bits; one-byte types lie on any byte; everything else, UDTs and arrays begin on an even byte.
+Bools pack as bits; one-byte types lie on any byte; everything else, UDTs and arrays begin on an even byte, and arrays and
+UDTs end on one. In a Modbus bit area there are bits alone, one behind the other.
 """
 
 from __future__ import annotations
@@ -10,42 +11,76 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from gateway.core.tags import ELEMENTARY, Field
+from gateway.core.tags import ELEMENTARY, Field, extent_of, stride_of
 
 _ARRAY = re.compile(r"Array\s*\[\s*(-?\d+)\s*\.\.\s*(-?\d+)\s*\]\s*of\s+(\S+)", re.IGNORECASE)
-_LATER = ("String", "WString", "DTL", "Date", "Time", "Char", "WChar", "Time_Of_Day")
+_STRING = re.compile(r"(String|WString)\[(\d+)\]")
 MAX_ARRAY = 4096
+MAX_CHARACTERS = {"String": 254, "WString": 16382}
+_OTHER_NAMES = {
+    "Time_Of_Day": "TOD",
+    "Date_And_Time": "DT",
+    "String": "String[20]",
+    "WString": "WString[20]",
+    "Float": "Real",
+    "Double": "LReal",
+    "Boolean": "Bool",
+    "Integer": "Int",
+}
+"""What people write, in small letters compared, and what it is called here."""
 
 Udt = tuple[Field, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Shape:
-    """A tag's type taken apart: ``count`` 0 for a scalar; ``fields`` for a UDT; ``stride`` bytes an element (0 = Bool)."""
+    """A type taken apart: ``count`` 0 for a scalar, ``low`` an array's first index; ``stride`` bytes an element (0 = Bool)."""
 
     base: str
     count: int
     fields: Udt
     stride: int
+    low: int = 0
+
+    @property
+    def size(self) -> int:
+        """Return the bytes in all; 0 for a lone Bool."""
+        return 0 if self.base == "Bool" and not self.count else extent_of(self.base, self.fields, self.count)
+
+    @property
+    def begins_even(self) -> bool:
+        """Return whether it may not begin on an odd byte."""
+        return bool(self.count or self.fields) or self.stride > 1
 
 
 def parse_type(text: str, types: Mapping[str, Udt]) -> Shape:
-    """Return the shape of a type such as ``Real``, ``Array[0..7] of Token``; ValueError says what is wrong and the remedy."""
-    count, base = 0, text.strip()
+    """Return the shape of a type such as ``Real``, ``Array[1..8] of Token``; ValueError says what is wrong and the remedy."""
+    count, low, base = 0, 0, text.strip()
     if match := _ARRAY.fullmatch(base):
         low, high, base = int(match[1]), int(match[2]), match[3]
-        if low != 0 or not 0 <= high < MAX_ARRAY:
-            raise ValueError(f"array bounds {low}..{high}: they must run from 0 to at most {MAX_ARRAY - 1}")
-        count = high + 1
+        if not low <= high < low + MAX_ARRAY or not -32768 <= low <= high <= 32767:
+            raise ValueError(f"array bounds {low}..{high}: they must rise, to {MAX_ARRAY} elements at most")
+        count = high - low + 1
+    elif base.lower().startswith("array"):
+        raise ValueError(f"{base!r}: an array is written Array[0..7] of Real, with one pair of bounds")
     if base in types:
-        return Shape(base=base, count=count, fields=types[base], stride=udt_size(types[base]))
-    if base in ELEMENTARY:
-        return Shape(base=base, count=count, fields=(), stride=ELEMENTARY[base][0])
-    if base.split("[")[0] in _LATER:
-        raise ValueError(f"type {base!r} is not supported in this version; use numbers and Bool")
-    near = difflib.get_close_matches(base, [*ELEMENTARY, *types], 1, 0.5)
-    hint = f", did you mean {near[0]!r}?" if near else f"; known are {', '.join(ELEMENTARY)}"
-    raise ValueError(f"unknown type {base!r}{hint}")
+        return Shape(base=base, count=count, low=low, fields=types[base], stride=stride_of(base, types[base]))
+    if string := _STRING.fullmatch(base):
+        most = MAX_CHARACTERS[string[1]]
+        if not 1 <= int(string[2]) <= most:
+            raise ValueError(f"{base}: the length of a {string[1]} is 1 to {most}")
+        base = f"{string[1]}[{int(string[2])}]"
+    elif base not in ELEMENTARY:
+        raise ValueError(_unknown(base, types))
+    return Shape(base=base, count=count, low=low, fields=(), stride=stride_of(base, ()))
+
+
+def _unknown(base: str, types: Mapping[str, Udt]) -> str:
+    known = [*ELEMENTARY, "String[20]", "WString[20]", *types]
+    small = {name.lower(): name for name in known} | {name.lower(): here for name, here in _OTHER_NAMES.items()}
+    near = difflib.get_close_matches(base.lower(), small, 1, 0.6)
+    hint = f", did you mean {small[near[0]]!r}?" if near else f"; known are {', '.join(known)}"
+    return f"unknown type {base!r}{hint}"
 
 
 def element_type(text: str) -> str:
@@ -54,30 +89,29 @@ def element_type(text: str) -> str:
     return match[3] if match else text.strip()
 
 
-def layout_udt(members: Sequence[tuple[str, str]]) -> Udt:
-    """Return the fields of a UDT of (name, elementary type); ValueError names the member."""
-    fields: list[Field] = []
-    at = 0
+def layout_udt(members: Sequence[tuple[str, str]], types: Mapping[str, Udt] | None = None) -> Udt:
+    """Return the fields of a UDT of (name, type), which may use the UDTs ``types``; ValueError names the member."""
     if not members:
         raise ValueError("a UDT needs at least one member")
+    fields: list[Field] = []
+    cursor = Cursor()
     for name, datatype in members:
         if name in [f.name for f in fields]:
             raise ValueError(f"{name}: the name of two members")
-        if datatype not in ELEMENTARY or datatype == "Bool":
-            parse_type(datatype, {})
-            raise ValueError(f"{name}: a UDT holds elementary types of a byte or more, not {datatype!r}")
-        size = ELEMENTARY[datatype][0]
-        at += at % 2 if size > 1 else 0
-        fields.append(Field(name=name, datatype=datatype, offset=at))
-        at += size
+        try:
+            shape = parse_type(datatype, types or {})
+        except ValueError as error:
+            raise ValueError(f"{name}: {error}") from None
+        at, bit, _ = cursor.place(name, shape, None)
+        fields.append(
+            Field(name=name, datatype=shape.base, offset=at, bit=bit, count=shape.count, low=shape.low, fields=shape.fields)
+        )
     return tuple(fields)
 
 
 def udt_size(udt: Udt) -> int:
     """Return the UDT's length in bytes, even."""
-    last = udt[-1]
-    size = last.offset + ELEMENTARY[last.datatype][0]
-    return size + size % 2
+    return stride_of("", udt)
 
 
 @dataclass(slots=True)
@@ -86,46 +120,53 @@ class Cursor:
 
     byte: int = 0
     bit: int = 0
+    bits_only: bool = False
+    """In a Modbus bit area: ``at`` counts bits, and arrays do not begin anew on an even byte."""
     taken: dict[int, str] = field(default_factory=dict)
     """Bits (byte × 8 + bit) in use, by tag name."""
 
-    def place(self, name: str, shape: Shape, at: int | None) -> tuple[int, int, int]:
-        """Return (offset, bit, size) of the next tag and move on; ValueError when ``at`` is impossible or overlaps."""
-        if shape.base == "Bool":
-            return self._place_bits(name, shape.count, at)
-        size = shape.stride * max(1, shape.count)
+    def place(self, name: str, shape: Shape, at: int | None, at_bit: int | None = None) -> tuple[int, int, int]:
+        """Return (offset, bit, size) of the next tag and move on; ValueError when ``at`` is impossible or overlaps.
+
+        ``at_bit`` fixes the bit of a lone Bool within byte ``at``; a Bool at a byte goes on in it otherwise.
+        """
+        if self.bits_only:
+            return self._place_coils(name, shape, at)
+        if shape.base == "Bool" and not shape.count:
+            return self._place_bit(name, at, at_bit)
         offset = self.byte + (1 if self.bit else 0)
-        aligned = shape.stride > 1 or shape.count or shape.fields
-        offset += offset % 2 if aligned else 0
+        offset += offset % 2 if shape.begins_even else 0
         if at is not None:
-            if aligned and at % 2:
+            if shape.begins_even and at % 2:
                 raise ValueError(f"at: {at} is odd; {shape.base} begins on an even byte")
             offset = at
+        size = shape.size
         self._take(name, range(offset * 8, (offset + size) * 8))
-        self.byte, self.bit = offset + size, 0
+        end = offset + size
+        self.byte, self.bit = end + (end % 2 if shape.count or shape.fields else 0), 0
         return offset, 0, size
 
-    def _place_bits(self, name: str, count: int, at: int | None) -> tuple[int, int, int]:
-        if count:
-            offset = self.byte + (1 if self.bit else 0) if at is None else at
-            offset += offset % 2 if at is None else 0
-            size = (count + 15) // 16 * 2
-            self._take(name, range(offset * 8, (offset + size) * 8))
-            self.byte, self.bit = offset + size, 0
-            return offset, 0, size
+    def _place_bit(self, name: str, at: int | None, at_bit: int | None) -> tuple[int, int, int]:
         if at is not None:
             self.byte, self.bit = at, 0 if at != self.byte else self.bit
-        byte, bit = self.byte, self.bit
+        byte, bit = self.byte, self.bit if at_bit is None else at_bit
         self._take(name, range(byte * 8 + bit, byte * 8 + bit + 1))
         self.byte, self.bit = (byte + 1, 0) if bit == 7 else (byte, bit + 1)
         return byte, bit, 0
 
+    def _place_coils(self, name: str, shape: Shape, at: int | None) -> tuple[int, int, int]:
+        if shape.base != "Bool":
+            raise ValueError(f"coils and discrete inputs hold Bool alone, not {shape.base}")
+        first, count = 8 * self.byte + self.bit if at is None else at, max(1, shape.count)
+        self._take(name, range(first, first + count))
+        self.byte, self.bit = divmod(first + count, 8)
+        return first // 8, first % 8, 0 if not shape.count else (first % 8 + count + 7) // 8
+
     def _take(self, name: str, bits: range) -> None:
-        rival = next((self.taken[b] for b in bits if b in self.taken), None)
-        if rival is not None:
-            raise ValueError(
-                f"overlaps {rival} at byte {next(b for b in bits if b in self.taken) // 8}; give each its own bytes"
-            )
+        clash = next((b for b in bits if b in self.taken), None)
+        if clash is not None:
+            place = f"bit {clash}" if self.bits_only else f"byte {clash // 8}"
+            raise ValueError(f"overlaps {self.taken[clash]} at {place}; give each its own {place.split()[0]}s")
         self.taken.update(dict.fromkeys(bits, name))
 
     @property
@@ -133,3 +174,8 @@ class Cursor:
         """Return the block's length in bytes so far, even."""
         end = max(self.taken, default=-1) // 8 + 1
         return end + end % 2
+
+    @property
+    def bits(self) -> int:
+        """Return the number of bits so far."""
+        return max(self.taken, default=-1) + 1

@@ -10,6 +10,7 @@ speaks.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import math
 import random
 from collections.abc import Callable, Mapping
@@ -27,7 +28,9 @@ from gateway.core.handshake import (
 from gateway.core.tags import Scalar, Span, TagMap
 from gateway.plc.driver import PlcDriver, raise_if_cancelled
 from gateway.plc.exchange import Exchange
+from gateway.plc.extra import ExtraReader
 from gateway.plc.listener import LinkState, Listener, UpImage
+from gateway.plc.trace import TraceBlock
 from gateway.plc.verify import verify_interface
 
 BACKOFF_S = (0.02, 0.25)
@@ -35,6 +38,7 @@ REFUSED_PAUSE_S = (0.5, 8.0)
 """Longer each time that a link was refused which had come up: it comes and goes, and each change is recorded."""
 CLAIM_REPEAT_S = 0.25
 ADJUST_TIMEOUT_S = 2.0
+STATUS_LOOK_S = 0.02
 
 
 class Link:
@@ -50,8 +54,13 @@ class Link:
         mono_ns: Callable[[], int],
         poll_ms: float = 4.0,
         seed: int | None = None,
+        monitor_only: bool = False,
     ) -> None:
-        """``checksum`` is the map's InterfaceChecksum; ``seed`` makes nonces and jitter repeatable in simulations."""
+        """``checksum`` is the map's InterfaceChecksum; ``seed`` makes nonces and jitter repeatable in simulations.
+
+        ``monitor_only``: read, whoever owns the line, and write nothing at all.
+        """
+        self._monitor_only = monitor_only
         self._driver = driver
         self._map = tag_map
         self._checksum = checksum
@@ -60,8 +69,12 @@ class Link:
         self._poll_s = poll_ms / 1e3
         self._random = random.Random(seed) if seed is not None else random.SystemRandom()  # noqa: S311 - not a secret
         self._exchange = Exchange(tag_map)
+        self._extra = ExtraReader(tag_map)
+        self._extra_is_there = False
+        self._trace = TraceBlock.of(tag_map)
         self._lock = asyncio.Lock()
         self._dirty = asyncio.Event()
+        self._status_dirty = asyncio.Event()
         self._last: UpImage | None = None
         self._heartbeat = 0
         self._adjust_seq = 0
@@ -70,14 +83,20 @@ class Link:
         self._was_frozen = False
         self._past_epoch = 0
         self.state: LinkState = "down"
+        self._owner = 0
+        """The OwnerEpochEcho that must stand."""
         self.epoch = 0
-        """The granted OwnerEpoch; 0 while this gateway owns nothing."""
+        """The granted OwnerEpoch, 0 while this gateway owns nothing; a mere watcher tells the PLC's lives apart by it."""
 
     # -- for the line ---------------------------------------------------------------------------------------------------
 
     def tokens_changed(self) -> None:
         """Write the ring as soon as the wire is free."""
         self._dirty.set()
+
+    def status_changed(self) -> None:
+        """Write the status section as soon as the wire is free, if it has changed; it is looked at every 20 ms anyway."""
+        self._status_dirty.set()
 
     async def next_image(self) -> UpImage:
         """Wait for the next cyclic read; DeviceUnavailable when the link is down or is lost before it."""
@@ -117,7 +136,7 @@ class Link:
 
     async def write_status_now(self) -> None:
         """Write the status section once, at the end of an orderly stop; does nothing when the link is not up."""
-        if self.state == "up":
+        if self.state == "up" and not self._monitor_only:
             async with self._lock:
                 await self._write_status()
 
@@ -139,9 +158,10 @@ class Link:
             try:
                 await self._driver.connect()
                 up = await self._verify()
+                await self._verify_extra()
                 before = self.epoch
                 up = await self._own(up)
-                if self.epoch == before:
+                if self.epoch == before and not self._monitor_only:
                     await self._read_back()
                 self._tell(self._listener.on_baseline, up)
                 self._last = up
@@ -154,11 +174,14 @@ class Link:
                 errors = _flat(group)
             finally:
                 await self._driver.close()
+                self._extra.forget()
             # A connection that breaks in the moment of a cancellation shows as broken alone; the wish to end still stands.
             raise_if_cancelled()
             first = errors[0]
             refused = next((e for e in errors if isinstance(e, DeviceRefused)), None)
             self._fail_waiting()
+            if refused:
+                self._extra_is_there = False
             if not refused:
                 refused_pause = REFUSED_PAUSE_S[0]
             elif self.state == "up":
@@ -178,8 +201,13 @@ class Link:
         self._dirty.set()
         async with asyncio.TaskGroup() as group:
             group.create_task(self._poll_forever())
-            group.create_task(self._write_tokens_forever())
-            group.create_task(self._write_status_forever())
+            if not self._monitor_only:
+                group.create_task(self._write_tokens_forever())
+                group.create_task(self._write_status_forever())
+            if self._extra.runs:
+                group.create_task(self._extra.read_forever(self._read_span, self._turn))
+            if self._trace is not None:
+                group.create_task(self._trace.read_forever(self._read_span, self._turn, self._listener, self._mono_ns))
 
     async def _verify(self) -> UpImage:
         """Refuse to run on another byte order or another layout than the map's."""
@@ -187,15 +215,24 @@ class Link:
         verify_interface(self._exchange.values(data), self._map, self._checksum)
         return self._image(data, asked_ns)
 
+    async def _verify_extra(self) -> None:
+        """Refuse to run on a map whose further blocks the PLC does not have; asked once, for a reconnect must be quick."""
+        if not self._extra_is_there:
+            await self._extra.read_once(self._read_span)
+            self._extra_is_there = True
+
     async def _own(self, up: UpImage) -> UpImage:
         """Return once this gateway's own nonce was read back; until then it is read-only."""
         if self._was_frozen:
             up = await self._await_life(up)
-        if self.epoch and up.owner == self.epoch:
+        if self.epoch and up.owner == self._owner:
             return up
         if self.epoch:
             self._lose("the PLC was restarted or another gateway owns the line")
         nonce = self._draw_nonce(up.owner)
+        if self._monitor_only:
+            self.epoch, self._owner = nonce, up.owner
+            return up
         claimed_ns = 0
         while up.owner != nonce:
             if self._mono_ns() - claimed_ns > CLAIM_REPEAT_S * 1e9:
@@ -208,7 +245,7 @@ class Link:
                 self._set_state("readonly", f"epoch 16#{up.owner:08X} owns the line; waiting for its heartbeat to stop")
             await asyncio.sleep(self._poll_s)
             up = await self._verify()  # while it waited, another program may have been downloaded
-        self.epoch = nonce
+        self.epoch = self._owner = nonce
         return up
 
     async def _read_back(self) -> None:
@@ -255,7 +292,7 @@ class Link:
         beat, beat_ns = -1, self._mono_ns()
         while True:
             up = self._image(*await self._read())
-            if up.owner != self.epoch:
+            if up.owner != self._owner:
                 raise DeviceUnavailable(self._map.name, "read", "OwnerEpochEcho changed: the PLC was restarted or taken over")
             if up.heartbeat != beat:
                 beat, beat_ns = up.heartbeat, up.t_mono_ns
@@ -288,13 +325,16 @@ class Link:
         last: Mapping[str, Scalar] = {}
         written = 0.0
         while True:
+            self._status_dirty.clear()
             status = dict(self._listener.status())
             if status != last or loop.time() - written >= HEARTBEAT_MS / 1e3:
                 async with self._lock:
                     begun = loop.time()
                     if await self._write_status():
                         last, written = status, begun
-            await asyncio.sleep(0.02)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(STATUS_LOOK_S):
+                    await self._status_dirty.wait()
 
     async def _write_status(self) -> bool:
         """Write the status section, the caller having the wire; False, and nothing is written, without a fresh read.
@@ -307,6 +347,7 @@ class Link:
             self._heartbeat = self._heartbeat % 0xFFFF + 1
         values = {**self._listener.status(), "gateway.heartbeat": self._heartbeat, "owner.epoch": self.epoch}
         await self._driver.write(*self._exchange.section("status", values))
+        self._listener.on_status_written()
         return True
 
     def _is_fresh(self) -> bool:
@@ -327,12 +368,22 @@ class Link:
             asked_ns = self._mono_ns()
             return await self._driver.read(self._exchange.up), asked_ns
 
+    async def _read_span(self, span: Span) -> bytes:
+        async with self._lock:
+            return await self._driver.read(span)
+
+    async def _turn(self) -> None:
+        """Return after a poll, when no token waits for the wire: at most one further request lies between two polls."""
+        await self.next_image()
+        while self._dirty.is_set():
+            await self.next_image()
+
     async def _write(self, span: Span, data: bytes) -> None:
         async with self._lock:
             await self._driver.write(span, data)
 
     def _image(self, data: bytes, asked_ns: int) -> UpImage:
-        return self._exchange.image(data, asked_ns=asked_ns, now_ns=self._mono_ns())
+        return self._exchange.image(data, asked_ns=asked_ns, now_ns=self._mono_ns(), extra=self._extra.values)
 
     def _set_state(self, state: LinkState, detail: str) -> None:
         if state != self.state:

@@ -34,7 +34,22 @@ class UpImage:
     adjust_result: int
     adjust_value: float
     values: Mapping[str, Scalar]
-    """The process tags by name, in engineering units."""
+    """The process tags by name, in engineering units; those of further blocks are absent until they were read."""
+    command: int = 0
+    """The PLC's Command and CommandArg, which mean something while ExecuteCommand is raised."""
+    command_arg: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TraceImage:
+    """One read of the trace block, decoded."""
+
+    t_asked_mono_ns: int
+    t_mono_ns: int
+    part_id: int
+    """The part that the texts belong to; the PLC writes it last."""
+    texts: Mapping[str, str | None]
+    """serial, lot, product, carrier, as far as the map has them; None for bytes that are no text."""
 
 
 class Listener(Protocol):
@@ -52,6 +67,12 @@ class Listener(Protocol):
     def on_up(self, up: UpImage) -> None:
         """Take one cyclic read. PartIdJump when its PartId does not follow the last one."""
 
+    def trace_wanted(self) -> bool:
+        """Return whether to read the trace block now; asked after each cyclic read, of a map that has one."""
+
+    def on_trace(self, image: TraceImage) -> None:
+        """Take one read of the trace block."""
+
     def tokens(self) -> Sequence[tuple[int, int, int]]:
         """Return the token ring (PartId, Verdict, Check) × 8 as it is to be written now."""
 
@@ -62,4 +83,7 @@ class Listener(Protocol):
         """Return whether everything behind the link works: only then is the heartbeat counted up."""
 
     def status(self) -> Mapping[str, Scalar]:
-        """Return the status section by role, without heartbeat and epoch."""
+        """Return the status section by role, without heartbeat and epoch, as it is to be written now."""
+
+    def on_status_written(self) -> None:
+        """Take note that the PLC acknowledged the section that :meth:`status` returned last."""

@@ -6,9 +6,9 @@ through the JSON Schema. What is wrong across fields is found in ``maps``.
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, PlainValidator, WithJsonSchema
 
 from gateway.core.tags import Direction, TagMap, WordOrder
 from gateway.plc.driver import PlcDriver
@@ -65,10 +65,26 @@ class MemoryConfig(_Strict):
         """Return the driver, not connected."""
         from gateway.plc.memory import MemoryDriver
 
-        return MemoryDriver(self.name)
+        return MemoryDriver(self.name, frozenset(b.name for b in tag_map.extra))
 
 
 PlcConfig = Annotated[S7Config | ModbusConfig | MemoryConfig, Field(discriminator="driver")]
+
+
+def _place(value: Any) -> int | str | None:
+    """Take a place as a person writes it; what it means is computed in ``maps``, where the block is known."""
+    if value is None or (isinstance(value, (int, str)) and not isinstance(value, bool)):
+        return value
+    raise ValueError("a place is a whole number, or an address such as DB100.DBW6 or HR:100")
+
+
+Place = Annotated[
+    int | str | None,
+    PlainValidator(_place),
+    WithJsonSchema({"anyOf": [{"type": "integer", "minimum": 0}, {"type": "string"}, {"type": "null"}]}),
+]
+
+NAME = r"^[A-Za-z_][A-Za-z0-9_]*$"
 
 
 class ScaleLine(_Strict):
@@ -81,20 +97,21 @@ class ScaleLine(_Strict):
 class MemberLine(_Strict):
     """A member of a UDT."""
 
-    name: str = Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")
+    name: str = Field(pattern=NAME, max_length=64)
     type: str
+    """Elementary type, String[n], Array[a..b] of T, or another UDT's name."""
 
 
 class TagLine(_Strict):
     """One tag of a block."""
 
-    name: str = Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$", max_length=64)
+    name: str = Field(pattern=NAME, max_length=64)
     type: str
-    """Elementary type, Array[0..n] of T, or a UDT's name."""
-    at: int | None = Field(default=None, ge=0, le=65535)
-    """Byte offset in the block; computed when absent, checked when present."""
+    """Elementary type, String[n], Array[a..b] of T, or a UDT's name."""
+    at: Place = None
+    """Byte offset in the block (CO, DI: the bit's index), or an address (DB100.DBX4.3, HR:100.3, 400101); else computed."""
     role: str = ""
-    """What the handshake uses it for; ``param`` an adjustable parameter, ``process`` a measured value."""
+    """What the handshake uses it for; ``param`` an adjustable parameter, ``process`` a measured value, ``trace.serial`` …"""
     unit: str = Field(default="", max_length=16)
     range: tuple[float, float] | None = None
     """Least and greatest value in engineering units."""
@@ -103,24 +120,34 @@ class TagLine(_Strict):
     rate_per_min: float | None = Field(default=None, gt=0)
     """Most adjustments in a minute."""
     scale: ScaleLine | None = None
+    order: WordOrder | None = None
+    """Modbus: how this tag's registers lie, where it is not as ``plc.order`` says."""
+    description: str = Field(default="", max_length=500)
+    """What it is, for whoever reads the map or the exported blocks."""
 
 
 class BlockLine(_Strict):
     """One block, with one writer; S7 names ``db``, Modbus ``area`` and ``at`` (0-based register)."""
 
     db: int | None = Field(default=None, ge=1, le=65535)
-    area: Literal["HR"] | None = None
-    at: int | None = Field(default=None, ge=0, le=65535)
-    name: str = Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$", max_length=64)
+    area: Literal["HR", "IR", "CO", "DI"] | None = None
+    """Modbus: holding registers, input registers, coils, discrete inputs."""
+    at: Place = None
+    """Where the block begins: register (0-based) or bit, S7 byte of the data block; or an address."""
+    name: str = Field(pattern=NAME, max_length=64)
     dir: Direction
     tags: list[TagLine] = Field(min_length=1)
+    description: str = Field(default="", max_length=500)
 
 
 class MapFile(_Strict):
     """A tag map."""
 
     tagmap: Literal[1]
-    handshake: Literal["ring"] = "ring"
+    handshake: Literal["ring", "ack"] = "ring"
+    """How results are taken: through the token ring, or with the classic acknowledged exchange beside it."""
     plc: PlcConfig
     types: dict[str, list[MemberLine]] = Field(default_factory=dict)
-    blocks: list[BlockLine] = Field(min_length=2, max_length=2)
+    """UDTs, by name."""
+    blocks: list[BlockLine] = Field(min_length=2, max_length=64)
+    """The handshake's two blocks, and further plc->gw blocks with measured values."""

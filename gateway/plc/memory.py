@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
+from types import MappingProxyType
 
 from gateway.core.errors import DeviceRefused, DeviceUnavailable
 from gateway.core.tags import Span
@@ -14,9 +16,12 @@ class Memory:
 
     plcs: dict[str, Memory] = {}
 
-    def __init__(self, name: str, up: bytearray, down: bytearray) -> None:
-        """Serve ``up`` (plc->gw) and ``down`` (gw->plc) under ``name``."""
+    def __init__(
+        self, name: str, up: bytearray, down: bytearray, extra: Mapping[str, bytearray] = MappingProxyType({})
+    ) -> None:
+        """Serve ``up`` (plc->gw) and ``down`` (gw->plc) under ``name``, and further plc->gw blocks by their names."""
         self.blocks = {"plc->gw": up, "gw->plc": down}
+        self.extra = dict(extra)
         self.reachable = True
         Memory.plcs[name] = self
 
@@ -24,9 +29,10 @@ class Memory:
 class MemoryDriver:
     """Reads and writes a :class:`Memory` of the same name."""
 
-    def __init__(self, name: str) -> None:
-        """Take the name; nothing is looked up before :meth:`connect`."""
+    def __init__(self, name: str, further: frozenset[str] = frozenset()) -> None:
+        """Take the name, and those of the map's ``further`` blocks; nothing is looked up before :meth:`connect`."""
         self._name = name
+        self._further = further
         self._memory: Memory | None = None
 
     async def connect(self) -> None:
@@ -66,7 +72,8 @@ class MemoryDriver:
         if not memory.reachable or self._memory is not memory:
             self._memory = None
             raise DeviceUnavailable(self._name, op, "the PLC does not answer, or the connection was closed")
-        block = memory.blocks[span.block.direction]
+        further = span.block.name in self._further or span.block.name in memory.extra
+        block = memory.extra.get(span.block.name, bytearray()) if further else memory.blocks[span.block.direction]
         if span.offset + span.length > len(block):
             self._memory = None
             raise DeviceRefused(self._name, op, f"{span.block.name} has only {len(block)} bytes")

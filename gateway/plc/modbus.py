@@ -1,8 +1,8 @@
-"""Modbus TCP over pymodbus: FC3 and FC16, one request a span, every byte of the answer's frame validated.
+"""Modbus TCP over pymodbus: FC1 to FC4 and FC16, one request a span, every byte of the answer's frame validated.
 
 The library re-sends, reconnects, accepts transaction 0, any function code and any echo, skips what it does not expect and lets
 a reset connection run into the time-out; here it may do none of that. The image of a block is its registers one behind the
-other, each big-endian.
+other, each big-endian; that of a bit area its bits, eight a byte, the first in bit 0.
 """
 
 from __future__ import annotations
@@ -10,14 +10,20 @@ from __future__ import annotations
 import asyncio
 import logging
 import struct
+from collections.abc import Mapping
 
 from pymodbus.client import AsyncModbusTcpClient
 from pymodbus.exceptions import ConnectionException, ModbusException, ModbusIOException
 from pymodbus.pdu import ExceptionResponse, ModbusPDU
-from pymodbus.pdu.register_message import ReadHoldingRegistersRequest, WriteMultipleRegistersRequest
+from pymodbus.pdu.bit_message import ReadCoilsRequest, ReadDiscreteInputsRequest
+from pymodbus.pdu.register_message import (
+    ReadHoldingRegistersRequest,
+    ReadInputRegistersRequest,
+    WriteMultipleRegistersRequest,
+)
 
 from gateway.core.errors import DeviceProtocolError, DeviceRefused, DeviceUnavailable
-from gateway.core.tags import ModbusAddress, Span
+from gateway.core.tags import Area, ModbusAddress, Span
 from gateway.plc.driver import (
     CONNECT_TIMEOUT_S,
     MAX_READ_BYTES,
@@ -27,7 +33,13 @@ from gateway.plc.driver import (
     raise_if_cancelled,
 )
 
-READ, WRITE = 3, 16
+READ_BITS, READ_REGISTERS, WRITE = (1, 2), (3, 4), 16
+_READS: Mapping[Area, type[ModbusPDU]] = {
+    "CO": ReadCoilsRequest,
+    "DI": ReadDiscreteInputsRequest,
+    "HR": ReadHoldingRegistersRequest,
+    "IR": ReadInputRegistersRequest,
+}
 _HEAD = 7
 """Bytes of the MBAP header: transaction, protocol, length, unit."""
 _EXCEPTIONS = {
@@ -44,7 +56,7 @@ logging.getLogger("pymodbus.logging").setLevel(logging.CRITICAL)
 
 
 class ModbusDriver:
-    """Reads and writes holding registers of one unit."""
+    """Reads all areas and writes the holding registers of one unit."""
 
     def __init__(self, name: str, host: str, port: int, *, unit: int, request_timeout_s: float = REQUEST_TIMEOUT_S) -> None:
         """Take the address; nothing is opened before :meth:`connect`."""
@@ -82,28 +94,34 @@ class ModbusDriver:
         self._client = client
 
     async def read(self, span: Span) -> bytes:
-        """Read the span with one FC3."""
-        start, count = _registers(span)
+        """Read the span with one request."""
+        base = _base(span)
+        start, count = _bits(span) if span.block.bits else _registers(span)
         if span.length > MAX_READ_BYTES:
             raise ValueError(f"{span.block.name}: {span.length} bytes do not fit into one request of {MAX_READ_BYTES}")
-        answer = await self._call("read", ReadHoldingRegistersRequest(address=start, count=count, dev_id=self._unit))
+        answer = await self._call("read", _READS[base.area](address=start, count=count, dev_id=self._unit), span)
+        if span.block.bits:
+            packed = sum(1 << i for i, bit in enumerate(answer.bits[:count]) if bit)
+            return packed.to_bytes(span.length, "little")
         return struct.pack(f">{count}H", *answer.registers)
 
     async def write(self, span: Span, data: bytes) -> None:
         """Write the span with one FC16; returns after the device acknowledged exactly it."""
-        start, count = _registers(span)
+        base, (start, count) = _base(span), _registers(span)
+        if base.area != "HR":
+            raise ValueError(f"{span.block.name}: only holding registers are written")
         if len(data) != span.length or len(data) > MAX_WRITE_BYTES:
             raise ValueError(f"{span.block.name}: {len(data)} bytes for a span of {span.length} (at most {MAX_WRITE_BYTES})")
         registers = list(struct.unpack(f">{count}H", data))
         request = WriteMultipleRegistersRequest(address=start, registers=registers, count=count, dev_id=self._unit)
-        await self._call("write", request)
+        await self._call("write", request, span)
 
     async def close(self) -> None:
         """Cut the connection; a request under way fails at once."""
         if self._client is not None:
             self._drop(self._client)
 
-    async def _call(self, op: str, request: ModbusPDU) -> ModbusPDU:
+    async def _call(self, op: str, request: ModbusPDU, span: Span) -> ModbusPDU:
         """Make one request; whatever goes wrong leaves the driver disconnected, for the stream may be out of step."""
         client = self._client
         if client is None:
@@ -127,7 +145,8 @@ class ModbusDriver:
         if isinstance(answer, ExceptionResponse):
             self._drop(client)
             code = answer.exception_code
-            raise DeviceRefused(self._name, op, f"exception {code}: {_EXCEPTIONS.get(code, 'unknown')}")
+            where = f"{span.block.name} ({_base(span).area}:{request.address}, {request.count})"
+            raise DeviceRefused(self._name, op, f"{where}: exception {code}: {_EXCEPTIONS.get(code, 'unknown')}")
         return answer
 
     def _drop(self, client: AsyncModbusTcpClient) -> None:
@@ -170,22 +189,35 @@ def misfit(sent: bytes, received: bytes) -> str:
     if function & 0x7F != asked:
         return f"the answer is to function {function & 0x7F}, sent was {asked}"
     count = int.from_bytes(sent[_HEAD + 3 : _HEAD + 5], "big")
-    body = 2 if function & 0x80 else 2 + 2 * count if asked == READ else 5
+    data = 2 * count if asked in READ_REGISTERS else (count + 7) // 8
+    body = 2 if function & 0x80 else 5 if asked == WRITE else 2 + data
     length = int.from_bytes(received[4:6], "big")
     if length != 1 + body or len(received) > _HEAD + body:
         return f"the answer has {max(length - 1, len(received) - _HEAD)} bytes behind its header, {body} are right"
-    if function == READ and len(received) > _HEAD + 1 and received[_HEAD + 1] != 2 * count:
-        return f"the answer holds {received[_HEAD + 1]} bytes of registers, asked were {2 * count}"
+    reads = (*READ_BITS, *READ_REGISTERS)
+    if function in reads and len(received) > _HEAD + 1 and received[_HEAD + 1] != data:
+        what = "registers" if function in READ_REGISTERS else "bits"
+        return f"the answer holds {received[_HEAD + 1]} bytes of {what}, asked were {data}"
     if function == WRITE and len(received) == _HEAD + body and received[_HEAD:] != sent[_HEAD : _HEAD + 5]:
         address, echoed = struct.unpack(">HH", received[_HEAD + 1 : _HEAD + 5])
         return f"the answer is for {echoed} registers at {address}, which were not the ones sent"
     return ""
 
 
-def _registers(span: Span) -> tuple[int, int]:
-    base = span.block.base
-    if not isinstance(base, ModbusAddress):
+def _base(span: Span) -> ModbusAddress:
+    if not isinstance(span.block.base, ModbusAddress):
         raise TypeError(f"{span.block.name} has no Modbus address")
+    return span.block.base
+
+
+def _bits(span: Span) -> tuple[int, int]:
+    """Return the first bit and how many, none beyond those that the block has."""
+    first = 8 * span.offset
+    return _base(span).register + first, min(8 * span.length, span.block.bits - first)
+
+
+def _registers(span: Span) -> tuple[int, int]:
+    base = _base(span)
     if span.offset % 2 or span.length % 2:
         raise ValueError(f"{span.block.name}: a span begins and ends on a register, not at {span.offset}+{span.length}")
     return base.register + span.offset // 2, span.length // 2

@@ -90,6 +90,11 @@ class S7Driver:
         if self._client is not None:
             self._drop(self._client)
 
+    @property
+    def pdu_bytes(self) -> int:
+        """Return the PDU that the PLC has agreed to (bytes); 0 while not connected."""
+        return int(self._client.pdu_length) if self._client is not None else 0
+
     async def _ready(self, op: str, pdu_bytes: int) -> AsyncClient:
         """Return the client if it is connected and its PDU carries so much; the library would split it otherwise."""
         if self._client is None:

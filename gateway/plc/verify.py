@@ -7,10 +7,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import replace
 
 from gateway.core.errors import DeviceRefused
 from gateway.core.handshake import SENTINEL_DWORD, SENTINEL_REAL
-from gateway.core.tags import Scalar, TagMap
+from gateway.core.tags import Scalar, TagMap, interface_checksum
+
+MOST_TRIED = 64
+"""Tags of a block that are tried one by one; each try is a checksum over the whole map."""
 
 
 def verify_interface(values: Mapping[str, Scalar], tag_map: TagMap, checksum: int) -> None:
@@ -28,8 +32,28 @@ def verify_interface(values: Mapping[str, Scalar], tag_map: TagMap, checksum: in
     found = int(values["InterfaceChecksum"])
     if found != checksum:
         why = (
-            f"InterfaceChecksum in the PLC is 16#{found:08X}, that of {file} is 16#{checksum:08X}: block "
-            f"{tag_map.up.name} or {tag_map.down.name} was changed on one side only; download the blocks that belong "
-            "to the map, or correct the map"
+            f"InterfaceChecksum in the PLC is 16#{found:08X}, that of {file} is 16#{checksum:08X}: "
+            f"{_difference(tag_map, found)}; download the blocks that belong to the map, or correct the map"
         )
         raise DeviceRefused(name, "verify", why)
+
+
+def _difference(tag_map: TagMap, found: int) -> str:
+    """Return what the PLC's checksum says: which single tag or block of the map its program does not know, if it is one.
+
+    A checksum cannot be read backwards; but the map without one tag, or with fewer blocks, has a checksum that can be tried.
+    """
+    if not found:
+        return "the PLC's constant is 0, it was never set"
+    if tag_map.extra and interface_checksum(tag_map.up, tag_map.down) == found:
+        return f"the PLC's program knows none of the further blocks ({', '.join(b.name for b in tag_map.extra)})"
+    for gone in tag_map.extra:
+        if interface_checksum(*(b for b in tag_map.blocks if b is not gone)) == found:
+            return f"the PLC's program does not know block {gone.name}"
+    for block in tag_map.blocks:
+        for tag in block.tags[:MOST_TRIED]:
+            less = replace(block, tags=tuple(t for t in block.tags if t is not tag))
+            if interface_checksum(*(less if b is block else b for b in tag_map.blocks)) == found:
+                return f"the PLC's program does not know {tag.name} of block {block.name}"
+    names = " or ".join(b.name for b in tag_map.blocks)
+    return f"block {names} was changed on one side only"

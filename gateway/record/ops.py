@@ -14,7 +14,7 @@ import sqlite3
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
@@ -38,7 +38,16 @@ CREATE TABLE IF NOT EXISTS intents (
   evidence TEXT NOT NULL, state TEXT NOT NULL, result TEXT NOT NULL DEFAULT '',
   t_created_ns INTEGER NOT NULL, t_sent_ns INTEGER, t_ended_ns INTEGER);
 CREATE INDEX IF NOT EXISTS intents_by_state ON intents (line, state);
+CREATE TABLE IF NOT EXISTS serials (
+  n INTEGER PRIMARY KEY, serial TEXT NOT NULL UNIQUE, line TEXT NOT NULL, epoch INTEGER NOT NULL, part_id INTEGER NOT NULL,
+  t_utc_ns INTEGER NOT NULL, seen INTEGER NOT NULL);
+CREATE TABLE IF NOT EXISTS reinspections (
+  n INTEGER PRIMARY KEY, serial TEXT NOT NULL, line TEXT NOT NULL, epoch INTEGER NOT NULL, part_id INTEGER NOT NULL,
+  t_utc_ns INTEGER NOT NULL, first_line TEXT NOT NULL, first_epoch INTEGER NOT NULL, first_part_id INTEGER NOT NULL,
+  count INTEGER NOT NULL, UNIQUE (line, epoch, part_id));
 """
+MAX_SERIALS = 1_000_000
+"""So many are remembered, about 150 MB; of an older one a second inspection is a first one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,6 +63,22 @@ class Intent:
     result: str
     t_created_ns: int
     """UTC, ns since 1970."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reinspection:
+    """A part whose serial number was inspected before, on any line of this gateway."""
+
+    serial: str
+    line: str
+    epoch: int
+    part_id: int
+    t_utc_ns: int
+    first_line: str
+    first_epoch: int
+    first_part_id: int
+    count: int
+    """Which inspection of this serial it is: 2 for the first one again."""
 
 
 class OpsDatabase:
@@ -113,6 +138,38 @@ class OpsDatabase:
     def set_state(self, key: str, value: Any) -> None:
         """Keep a JSON value under ``key``; ValueError when it has NaN, TypeError when it is no JSON."""
         self._db.execute("INSERT OR REPLACE INTO states VALUES (?, ?)", (key, json.dumps(value, allow_nan=False)))
+
+    # --- parts seen again ----------------------------------------------------------------------------------------------
+
+    def add_serial(self, *, serial: str, line: str, epoch: int, part_id: int, t_utc_ns: int) -> Reinspection | None:
+        """Note that a part with this serial (not empty) was inspected; return what links it to the first one, if any.
+
+        The same part again (a journal that is read a second time) changes nothing.
+        """
+        part = (serial, line, epoch, part_id, t_utc_ns)
+        new = self._db.execute(
+            "INSERT OR IGNORE INTO serials (serial, line, epoch, part_id, t_utc_ns, seen) VALUES (?, ?, ?, ?, ?, 1)", part
+        )
+        if new.rowcount == 1:
+            self._db.execute("DELETE FROM serials WHERE n <= ?", ((new.lastrowid or 0) - MAX_SERIALS,))
+            return None
+        # The table's own conflict decides whether this part is known already.
+        again = self._db.execute(
+            "INSERT OR IGNORE INTO reinspections"
+            " (serial, line, epoch, part_id, t_utc_ns, first_line, first_epoch, first_part_id, count)"
+            " SELECT ?1, ?2, ?3, ?4, ?5, line, epoch, part_id, seen + 1 FROM serials"
+            " WHERE serial = ?1 AND NOT (line = ?2 AND epoch = ?3 AND part_id = ?4)",
+            part,
+        )
+        if again.rowcount != 1:
+            return None
+        self._db.execute("UPDATE serials SET seen = seen + 1 WHERE serial = ?", (serial,))
+        self._db.execute("DELETE FROM reinspections WHERE n <= ?", ((again.lastrowid or 0) - MAX_SERIALS,))
+        return _reinspections(self._db, "n = ?", again.lastrowid)[0]
+
+    def reinspections(self, serial: str) -> list[Reinspection]:
+        """Return every later inspection of this serial, oldest first."""
+        return _reinspections(self._db, "serial = ?", serial)
 
     # --- intents --------------------------------------------------------------------------------------------------------
 
@@ -204,6 +261,15 @@ def _actions(db: sqlite3.Connection, line: str | None) -> list[dict[str, Any]]:
         }
         for r in rows
     ]
+
+
+def _reinspections(db: sqlite3.Connection, where: str, value: object) -> list[Reinspection]:
+    names = [f.name for f in fields(Reinspection)]
+    rows = db.execute(
+        f"SELECT {', '.join(names)} FROM reinspections WHERE {where} ORDER BY n",  # noqa: S608 - one of two literals
+        (value,),
+    )
+    return [Reinspection(**dict(zip(names, row, strict=True))) for row in rows]
 
 
 def _iso(t_ns: int | None) -> str | None:

@@ -71,7 +71,7 @@ class LineActions:
         self._control = control
         self._commit = commit
         self._clock = clock
-        self._imaging = ImagingCheck(line.imaging_baseline, line.model_id)
+        self._imaging = ImagingCheck(line.imaging_baseline, line.model_id, line.recipe_baselines)
         self._watches: dict[str, _Watch] = {}
         for rule in line.adjust:
             p0 = upper_limit(rule.baseline.defects, rule.baseline.parts)

@@ -69,6 +69,8 @@ class LineServices(_Strict):
     adjust: list[AdjustRule] = Field(default_factory=list)
     imaging_baseline: ImagingBaseline | None = None
     """From the model package; without one nothing is adjusted."""
+    recipe_baselines: dict[str, ImagingBaseline | None] = Field(default_factory=dict)
+    """Those of the recipes' packages, by model id."""
 
     @model_validator(mode="after")
     def _rules_fit(self) -> LineServices:

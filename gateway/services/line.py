@@ -26,6 +26,7 @@ from gateway.services.act import LineActions
 from gateway.services.config import LineServices
 from gateway.services.control import ControlSocket
 from gateway.services.pixels import Pictures
+from gateway.services.serials import Serials
 from gateway.services.stream import RecordStream
 
 TICK_S = 0.5
@@ -85,6 +86,7 @@ class LineFeed:
         self._health = ""
         self._failed = ""
         self._uncommitted = False
+        self._serials = Serials(line.name, ops)
         self._writing = asyncio.Lock()
         self.stream = RecordStream(line.name, line.records_socket, line.journal, self._cursor, self._journal)
         """To be entered before :meth:`run`."""
@@ -144,6 +146,7 @@ class LineFeed:
             if record.seq:
                 self._counters.count(record)
                 self._journal, self._cursor = self.stream.journal, record.seq
+                self._serials.take(record)
             if record.seq or not isinstance(record, PartJudged):
                 self._actions.take(record, self._journal)
             updates += self._station.apply(record)
@@ -156,12 +159,14 @@ class LineFeed:
                 self._ops.set_cursor(self._name, self._journal, self._cursor)
                 self._ops.set_state(f"counters.{self._name}", asdict(self._counters))
                 self._ops.set_state(f"line.{self._name}", self._line_state)
+                self._serials.save()
                 self._actions.save()
         except sqlite3.OperationalError as error:
             self._actions.not_saved()
             self._complain(f"operations database {self._ops.path}: {error}; free the disk, nothing is adjusted until then")
             return False
         self._actions.saved()
+        self._serials.saved()
         self._uncommitted = False
         if self._failed:
             _log.info("records are processed again", line=self._name)

@@ -145,20 +145,36 @@ class Engine:
                 f"the camera gives {channels} channel(s), the model {self.model_id} wants {want}; set the camera's `channels`"
             )
 
-    def smoke_test(self) -> None:
-        """Infer the golden pictures; ModelError unless every one gets its recorded label and probabilities (± 1e-3)."""
+    @property
+    def golden_count(self) -> int:
+        """How many golden pictures the package has."""
+        return len(self._manifest.golden)
+
+    def golden_faults(self) -> list[str]:
+        """Infer the golden pictures; return each that does not get its recorded label and probabilities (± 1e-3), in words.
+
+        ModelError when an inference fails.
+        """
+        faults = []
         for golden in self._manifest.golden:
             path = self._package.path / golden.file
             try:
                 answer = self.infer_sync(read_picture(path, self._spec.channels))
             except PictureError as error:
-                raise ModelError(f"{error}; copy the package again as a whole") from None
+                faults.append(f"{error}; copy the package again as a whole")
+                continue
             worst = max(abs(answer.probabilities[k] - v) for k, v in golden.probabilities.items())
             if answer.label != golden.label or worst > GOLDEN_TOLERANCE:
-                raise ModelError(
+                faults.append(
                     f"{path}: the model says {answer.label} where {golden.label} was recorded (probabilities differ by up to "
                     f"{worst:.4f}); this machine does not compute what was trained: train the package again here"
                 )
+        return faults
+
+    def smoke_test(self) -> None:
+        """Raise ModelError unless every golden picture is answered as recorded."""
+        if faults := self.golden_faults():
+            raise ModelError("\n".join(faults))
 
     def load_input(self, image: Pixels) -> None:
         """Copy u8[H, W, C] into a free input, resized; ModelError when it does not fit or both inputs are still being read."""

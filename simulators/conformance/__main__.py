@@ -20,8 +20,8 @@ from pathlib import Path
 
 from gateway.core.errors import ConfigError
 from gateway.plc.maps import load_map
+from simulators.conformance import ack, checks, commands
 from simulators.conformance.bench import Bench, Limits, NonconformantError
-from simulators.conformance.checks import CHECKS
 
 Check = Callable[[Bench], Awaitable[None]]
 
@@ -38,8 +38,15 @@ class Result:
 
 
 def name_of(check: Check) -> str:
-    """Return the name of a check as the command line has it."""
-    return str(getattr(check, "__name__", check)).replace("_", "-")
+    """Return the name of a check as the command line has it; those of the classic exchange begin with ``ack-``."""
+    name = str(getattr(check, "__name__", check)).replace("_", "-")
+    return f"ack-{name}" if check in ack.CHECKS else name
+
+
+def all_checks(handshake: str, *, recipe: bool, golden: bool) -> list[Check]:
+    """Return the checks that belong to a map's handshake; those that need a recipe or golden pictures only with them."""
+    found: list[Check] = [*checks.CHECKS, *(ack.CHECKS if handshake == "ack" else ()), *commands.CHECKS]
+    return found + [*(commands.NEEDS_RECIPE if recipe else ()), *(commands.NEEDS_GOLDEN if golden else ())]
 
 
 async def run_check(check: Check, bench: Bench) -> Result:
@@ -55,12 +62,12 @@ async def run_check(check: Check, bench: Bench) -> Result:
 
 
 async def run_checks(
-    bench: Bench, checks: Sequence[Check], host: str, port: int, say: Callable[[Result], None]
+    bench: Bench, chosen: Sequence[Check], host: str, port: int, say: Callable[[Result], None]
 ) -> list[Result]:
     """Serve the blocks and run the checks one after the other; OSError or RuntimeError when the port cannot be had."""
     results = []
     async with bench.served(host, port):
-        for check in checks:
+        for check in chosen:
             results.append(await run_check(check, bench))
             say(results[-1])
     return results
@@ -83,6 +90,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         "--part-s", type=float, default=Limits().part, metavar="S", help="longest way from photo-eye to token (2)"
     )
     parser.add_argument("--ready-s", type=float, default=Limits().ready, metavar="S", help="longest time to TriggerReady (20)")
+    parser.add_argument("--recipe", type=int, default=0, metavar="NO", help="a recipe that the gateway has: try recipe changes")
+    parser.add_argument("--golden", action="store_true", help="the gateway has golden pictures: try the test run")
     parser.add_argument("--rate", type=float, default=5.0, metavar="R", help="most parts per second (5)")
     parser.add_argument("--json", action="store_true", help="print one JSON object a check, and a summary")
     args = parser.parse_args(argv)
@@ -100,22 +109,22 @@ def _run(args: argparse.Namespace) -> int:
     if not 0 < args.rate <= 200:
         raise ConfigError(f"--rate {args.rate:g}: give parts per second, more than 0 and at most 200")
     loaded = load_map(args.map)
-    checks: list[Check] = list(CHECKS)
-    unknown = set(args.only) - {name_of(c) for c in checks}
+    chosen = all_checks(loaded.map.handshake, recipe=bool(args.recipe), golden=args.golden)
+    unknown = set(args.only) - {name_of(c) for c in chosen}
     if unknown:
-        known = ", ".join(name_of(c) for c in checks)
-        raise ConfigError(f"--only {', '.join(sorted(unknown))}: there is no such check; there are: {known}")
-    checks = [c for c in checks if not args.only or name_of(c) in args.only]
+        known = ", ".join(name_of(c) for c in chosen)
+        raise ConfigError(f"--only {', '.join(sorted(unknown))}: there is no such check for this map; there are: {known}")
+    chosen = [c for c in chosen if not args.only or name_of(c) in args.only]
     if args.list:
-        for check in checks:
+        for check in chosen:
             print(f"{name_of(check):<28} {' '.join((check.__doc__ or '').split())}")
         return 0
     logging.getLogger("pymodbus").setLevel(logging.CRITICAL)  # it shows its last frames whenever a client goes
     host, port = _address(args.listen, loaded.plc)
     say = (lambda r: print(json.dumps(asdict(r)), flush=True)) if args.json else _say
-    bench = Bench(loaded, Limits(part=args.part_s, ready=args.ready_s, spacing=1 / args.rate))
+    bench = Bench(loaded, Limits(part=args.part_s, ready=args.ready_s, spacing=1 / args.rate), recipe=args.recipe)
     with contextlib.suppress(KeyboardInterrupt):
-        results = asyncio.run(run_checks(bench, checks, host, port, say))
+        results = asyncio.run(run_checks(bench, chosen, host, port, say))
         failed = [r.name for r in results if not r.passed]
         if args.json:
             print(json.dumps({"passed": len(results) - len(failed), "failed": failed}))

@@ -79,12 +79,15 @@ class Limits:
 class Bench:
     """The PLC's memory, and hands on it."""
 
-    def __init__(self, loaded: LoadedMap, limits: Limits) -> None:
-        """Lay out both blocks; nothing is served yet."""
+    def __init__(self, loaded: LoadedMap, limits: Limits, *, recipe: int = 0) -> None:
+        """Lay out both blocks; nothing is served yet. ``recipe``: the number of one that the gateway has."""
         self.loaded = loaded
+        self.recipe = recipe
         self.limits = limits
         self.up = BlockMemory(loaded.map.up, loaded.map.order)
         self.down = BlockMemory(loaded.map.down, loaded.map.order)
+        self._extra = [(block, BlockMemory(block, loaded.map.order).data) for block in loaded.map.extra]
+        """Blocks of measured values: there, and 0."""
         self.owner = Ownership(self.up, self.down)
         self.beats = True
         """PlcHeartbeat moves; a PLC in STOP keeps its memory and beats no more."""
@@ -104,10 +107,10 @@ class Bench:
         up, down = self.loaded.map.up.base, self.loaded.map.down.base
         server: S7Server | ModbusServer
         if isinstance(up, S7Address) and isinstance(down, S7Address):
-            server = S7Server(up.db, self.up.data, down.db, self.down.data)
+            server = S7Server(up.db, self.up.data, down.db, self.down.data, extra=self._extra)
         else:
             unit = getattr(self.loaded.plc, "unit", 1)
-            server = ModbusServer(self.loaded.map, self.up.data, self.down.data, unit=unit)
+            server = ModbusServer(self.loaded.map, self.up.data, self.down.data, extra=self._extra, unit=unit)
         bound = await server.start(host, port)
         try:
             async with self.scanned():
@@ -187,6 +190,22 @@ class Bench:
         await asyncio.sleep(max(0.0, self._next_part_s - loop.time()))
         self._next_part_s = loop.time() + self.limits.spacing
         return self.assign()
+
+    async def trigger(self) -> int:
+        """Go through one trigger of the classic exchange as a PLC does; return the PartId."""
+        await self.until(lambda: self.status1 & TRIGGER_READY, "TriggerReady before a trigger", self.limits.signal)
+        before = self.said("acquisition.id")
+        part = await self.part()
+        self.set(TRIGGER)
+        await self.until(lambda: self.status1 & TRIGGER_ACK, "TriggerAck", self.limits.signal)
+        expect(self.said("acquisition.id") != before, "TriggerAck came before a new AcquisitionId", self)
+        self.set(TRIGGER, on=False)
+        await self.until(lambda: not self.status1 & TRIGGER_ACK, "TriggerAck drops with Trigger", self.limits.signal)
+        return part
+
+    async def wanted(self) -> int:
+        """Let a part pass that is to be inspected, in whichever way the map's handshake asks for it; return its PartId."""
+        return await (self.trigger() if self.loaded.map.handshake == "ack" else self.part())
 
     # -- what the gateway says --------------------------------------------------------------------------------------------
 

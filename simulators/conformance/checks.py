@@ -40,6 +40,8 @@ async def no_grant_no_word(bench: Bench) -> None:
     await bench.fresh()
     bench.grants = False
     bench.restart()
+    await asyncio.sleep(WRITE_S)
+    bench.restart()  # what was on its way at the first one has arrived
     await bench.until(lambda: bench.said("claim.nonce"), "a claim", bench.limits.ready)
     await bench.part()
     await bench.while_(lambda: not bench.said("gateway.heartbeat"), "no heartbeat without a grant", QUIET_S)
@@ -84,7 +86,7 @@ async def token(bench: Bench) -> None:
     """Give each part one token, in slot PartId mod 8, with the right check, that stands; inspect it."""
     await bench.fresh()
     for _ in range(10):
-        part = await bench.part()
+        part = await bench.wanted()
         verdict = await bench.judged(part)
         expect(verdict != "NOT_INSPECTED", f"part {part} was not inspected: no picture came for it, or too late", bench)
     slot = bench.ring()[part % 8]

@@ -32,8 +32,8 @@ def _pulse(patches: ExitStack) -> None:
                 break
             if not part.gate_set:
                 part.gate_set = True
-                part.opens = part.verdict in ("", "PASS") and past < 0
-            if not part.opens:
+                part.exit = Decision.OPEN if part.verdict in ("", "PASS") and past < 0 else Decision.CLOSED
+            if part.exit is Decision.CLOSED:
                 return Decision.CLOSED
             decision = Decision.OPEN
         return decision

@@ -13,6 +13,7 @@ import pytest
 from gateway.core import events
 from gateway.core.events import (
     AlarmChanged,
+    CommandEnded,
     LineState,
     ParameterWritten,
     PartJudged,
@@ -51,9 +52,19 @@ RECORDS: list[Record] = [
         t_frame_mono_ns=2000,
         t_acked_mono_ns=9000,
         infer_ms=4.5,
+        serial="SN-0815",
+        lot="L7",
+        product="housing",
+        carrier="C12",
+        recipe="housing",
+        recipe_number=2,
+        mode="AUTOMATIC",
     ),
     PartJudged(line="press", t_utc_ns=2, part_id=1, epoch=0, disposition="NOT_INSPECTED", reasons=("no frame came",)),
+    PartJudged(line="press", t_utc_ns=2, part_id=2, epoch=5, disposition="PASS", token=TokenFate.WITHHELD, mode="MONITOR_ONLY"),
     PartOutcome(line="press", t_utc_ns=3, seq=2, part_id=1, epoch=77, outcome="REJECTED"),
+    PartOutcome(line="press", t_utc_ns=3, part_id=2, epoch=5, outcome="REJECTED", disagrees_with="PASS"),
+    PartOutcome(line="press", t_utc_ns=3, part_id=3, epoch=77, outcome="BYPASSED", hold=True),
     ProcessValues(
         line="press", t_utc_ns=4, seq=3, values={"PressForce": 100.5, "Shift": 2, "Door": True}, permit=True, mode="MANUAL"
     ),
@@ -68,6 +79,7 @@ RECORDS: list[Record] = [
         detail="no sign of life from top",
         camera_up=False,
         model_id="press/3",
+        recipe="housing",
     ),
     ParameterWritten(
         line="press",
@@ -82,6 +94,16 @@ RECORDS: list[Record] = [
     ),
     ParameterWritten(
         line="press", t_utc_ns=7, seq=6, command_id="c2", tag="PressForce", requested=1.0, result="unknown: no echo"
+    ),
+    CommandEnded(
+        line="press",
+        t_utc_ns=8,
+        seq=7,
+        command="SET_RECIPE",
+        by="plc",
+        done=False,
+        arg=3,
+        detail="1 of 12 golden pictures failed: golden/3/dent/7.png: PASS (good at 0.731), FAIL was due",
     ),
     AlarmChanged(
         line="press",
@@ -106,7 +128,7 @@ def test_the_form_stands_and_is_read_back(at: int) -> None:
 
 def test_there_is_an_example_of_each_kind_and_its_kind_is_its_name_for_ever() -> None:
     assert {json.loads(line)["kind"] for line in GOLDEN.read_text().splitlines()} == set(events._KINDS)
-    assert set(events._KINDS) == {"part", "outcome", "process", "line", "parameter", "alarm"}
+    assert set(events._KINDS) == {"part", "outcome", "process", "line", "parameter", "command", "alarm"}
 
 
 def test_the_codes_of_alarms_are_words_for_ever() -> None:
@@ -122,6 +144,9 @@ def test_the_codes_of_alarms_are_words_for_ever() -> None:
         "MISSED_TRIGGER",
         "REJECT_NOT_CONFIRMED",
         "NOT_APPLIED",
+        "CONFIG_REJECTED",
+        "NOT_NOMINAL",
+        "RECIPE",
         "OVERLOAD",
         "CONSECUTIVE_LATE",
     }

@@ -169,6 +169,9 @@ class Passer:
     def on_tokens_acked(self, part_ids: frozenset[int], t_mono_ns: int) -> None:
         pass
 
+    def on_status_written(self) -> None:
+        pass
+
     def alive(self) -> bool:
         return True
 

@@ -151,6 +151,7 @@ async def fault_line(plc: Stand, port: int, *, host: str = "127.0.0.1", seed: in
         journal_trouble=lambda: "",
         on_admitted=lambda count: None,
         clock=clock,
+        traced="trace.part" in plc.loaded.map.roles,
     )
     driver = plc.driver(port=port, host=host)
     link = Link(driver, plc.loaded.map, plc.loaded.checksum, line, mono_ns=clock.mono_ns, seed=seed)  # type: ignore[arg-type]

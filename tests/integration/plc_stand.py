@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from gateway.plc.maps import LoadedMap, load_map
-from simulators.plant import PlcEvent, PlcInputs
+from simulators.plant import AckInputs, Mode, PlcEvent, PlcInputs, Trace
 from simulators.plc import PlcLogic
 from simulators.plc_modbus import ModbusServer
 from simulators.plc_s7 import S7Server
@@ -31,12 +31,24 @@ class Stand:
     latches: list[int] = field(default_factory=list)
     events: list[PlcEvent] = field(default_factory=list)
     scanning: bool = True
+    wishes: AckInputs = field(default_factory=AckInputs)
+    mode: int = Mode.AUTOMATIC
+    external_reject: bool = False
+    """The existing inspection rejects the parts that pass."""
+    trace: Trace | None = None
+    """What a reader at the photo-eye says of the parts that pass."""
 
     def pass_part(self) -> int:
         """Let the belt move one part spacing and a part pass; return the encoder at the photo-eye."""
         self.encoder += 1000
         self.latches.append(self.encoder)
         return self.encoder
+
+    async def roll(self, counts: int) -> None:
+        """Let the belt move on, slowly enough for the gate."""
+        for _ in range(counts // 100):
+            self.encoder += 100
+            await asyncio.sleep(0.005)
 
     def seen(self, kind: str) -> list[PlcEvent]:
         """Return the program's events of one kind."""
@@ -56,11 +68,13 @@ async def plc_stand(
     """Run a simulated PLC of this protocol on a free port of this address."""
     loaded = load_map(map_file or REPO / "plc_maps" / f"demo_{protocol}.yaml")
     logic = PlcLogic(loaded, camera_to_gate=20_000, gate_window=300)
+    extra = zip(loaded.map.extra, logic.extra, strict=True)
+    server: S7Server | ModbusServer
     if protocol == "s7":
         up, down = loaded.map.up.base, loaded.map.down.base
-        server: S7Server | ModbusServer = S7Server(up.db, logic.up, down.db, logic.down, cpu_running=lambda: logic.running)
+        server = S7Server(up.db, logic.up, down.db, logic.down, extra=extra, cpu_running=lambda: logic.running)
     else:
-        server = ModbusServer(loaded.map, logic.up, logic.down)
+        server = ModbusServer(loaded.map, logic.up, logic.down, extra=extra)
     stand = Stand(loaded=loaded, logic=logic, server=server, port=await server.start(host, 0))
 
     async def scan_forever() -> None:
@@ -68,7 +82,16 @@ async def plc_stand(
         while True:
             if stand.scanning:
                 latches, stand.latches = tuple(stand.latches), []
-                inputs = PlcInputs(now_ms=now, encoder=stand.encoder, latches=latches, permit=stand.permit)
+                inputs = PlcInputs(
+                    now_ms=now,
+                    encoder=stand.encoder,
+                    latches=latches,
+                    permit=stand.permit,
+                    mode=stand.mode,
+                    external_reject=stand.external_reject,
+                    ack=stand.wishes,
+                    trace=stand.trace,
+                )
                 stand.events.extend(logic.scan(inputs).events)
             now += scan_ms
             await asyncio.sleep(scan_ms / 1e3)

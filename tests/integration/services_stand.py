@@ -183,7 +183,7 @@ class ServicesStand:
     def values(self) -> None:
         self.record(ProcessValues(line=LINE, t_utc_ns=time.time_ns(), values={TAG: self.value, "Speed": 12.0}, permit=True))
 
-    def part(self, defect: str = "", *, age_s: float = 0, picture: bool = False) -> int:
+    def part(self, defect: str = "", *, age_s: float = 0, picture: bool = False, serial: str = "") -> int:
         self.part_id += 1
         frame: dict[str, Any] = {}
         if picture:
@@ -205,6 +205,7 @@ class ServicesStand:
                 stats={"level": 120.0, "contrast": 30.0, "sharpness": 0.5},
                 model_id="m/1",
                 camera="Cam1",
+                serial=serial,
                 **frame,
             )
         )

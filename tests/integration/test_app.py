@@ -30,6 +30,8 @@ class Stand:
     data: Path
     groups: list[list[Child]] = field(default_factory=list)
     task: asyncio.Task[int] | None = None
+    came_up: list[int] = field(default_factory=list)
+    """An entry each time that the supervisor says so."""
 
     @property
     def diary(self) -> Path:
@@ -50,7 +52,8 @@ class Stand:
     @contextlib.asynccontextmanager
     async def running(self, *groups: list[Child]) -> AsyncIterator[asyncio.Task[int]]:
         self.groups = list(groups)
-        self.task = asyncio.create_task(Supervisor(self.groups, self.data).run())
+        supervisor = Supervisor(self.groups, self.data, came_up=lambda: self.came_up.append(1))
+        self.task = asyncio.create_task(supervisor.run())
         try:
             yield self.task
         finally:
@@ -96,6 +99,21 @@ async def test_children_get_their_configuration_and_stop_in_order(stand: Stand, 
         name, _, pid = line.split(" ")
         assert pids[name] == int(pid)
     assert sorted(str(a["process"]) for a in announced(capsys)) == ["capture:a", "control:a", "control:b", "services"]
+
+
+async def test_that_everybody_came_up_is_told_once(stand: Stand) -> None:
+    async with stand.running([stand.child("control:a", falls=2)], [stand.child("capture:a"), stand.child("services")]):
+        await until(lambda: stand.entries().count("control:a started") == 3, "the third start", 20)
+        await until(lambda: stand.came_up, "it is told", 20)
+        await asyncio.sleep(0.1)
+        assert stand.came_up == [1]
+
+
+async def test_as_long_as_one_is_not_ready_nothing_has_come_up(stand: Stand) -> None:
+    async with stand.running([stand.child("control:a")], [stand.child("capture:a", mute=True)]):
+        await until(lambda: len(stand.entries("started")) == 2, "both run", 20)
+        await asyncio.sleep(0.2)
+    assert stand.came_up == []
 
 
 async def test_a_child_that_falls_is_started_again_with_the_same_configuration(stand: Stand) -> None:

@@ -27,11 +27,12 @@ from gateway.core.commands import AdjustParameter, Answer, answer_from_json, com
 from gateway.core.errors import GatewayError
 from gateway.core.events import LineState, PartJudged, Record
 from gateway.core.frame import FrameStamp
-from gateway.core.handshake import Status1, Status2
+from gateway.core.handshake import OfflineReason, Status1, Status2
 from gateway.frames import FrameRing
 from gateway.frames.stamps import stamp_to_json, status_to_json
 from gateway.record.journal import JournalReader
 from gateway.yaml_source import read_yaml
+from simulators.plant import AckInputs
 from tests.integration.plc_stand import PROTOCOLS, REPO, Stand, plc_stand, until
 
 MODEL = REPO / "models" / "demo_surface"
@@ -135,8 +136,8 @@ class Control:
 
 
 @contextlib.asynccontextmanager
-async def control(protocol: str, code: str = "", **changes: Any) -> AsyncIterator[Control]:
-    async with plc_stand(protocol) as plc:
+async def control(protocol: str, code: str = "", map_file: Path | None = None, **changes: Any) -> AsyncIterator[Control]:
+    async with plc_stand(protocol, map_file=map_file) as plc:
         with tempfile.TemporaryDirectory(prefix="vg-") as name:
             folder = Path(name)
             text = Path(plc.loaded.map.file).read_text()
@@ -278,7 +279,7 @@ async def test_commands_are_answered_and_their_socket_is_private() -> None:
         other = await ask(c, command_to_json(replace(command, id="c2", line="molding")).encode() + b"\n")
         assert other.result == "blocked: this is line press, not molding"
         assert (await ask(c, b"nonsense\n")).result.startswith("blocked: ")
-        assert (await ask(c, b'{"kind":"erase"}\n')).result == "blocked: kind: only 'adjust' is a command"
+        assert (await ask(c, b'{"kind":"erase"}\n')).result == "blocked: kind: only 'adjust' and 'recipe' are commands"
         reader, writer = await asyncio.open_unix_connection(str(c.config.commands_socket))
         writer.write(b"x" * 200_000)
         async with asyncio.timeout(10):
@@ -360,3 +361,28 @@ async def test_a_second_process_on_one_journal_is_refused() -> None:
 def test_this_test_s_pictures_fit_the_model() -> None:
     assert SHAPE[2] in (1, 3)
     assert os.access(MODEL / "1" / "model.xml", os.R_OK)
+
+
+async def test_on_the_last_good_configuration_nothing_passes_until_the_plc_clears_the_error() -> None:
+    async with control("s7") as made:
+        assert await made.stop() == 0
+        made.config = made.config.model_copy(update={"rejected": "gateway.yaml:3:5: lines: is missing; add it"})
+        await made.start()
+        made.tell(status_to_json("top", True))
+
+        def reason() -> OfflineReason:
+            return OfflineReason(made.status1() >> 4 & 0b111)
+
+        await until(lambda: reason() is OfflineReason.CONFIG_REJECTED, "the PLC is told", 10)
+        part = await made.part()
+        await until(lambda: part in made.parts(), "the part is judged", 10)
+        assert made.parts()[part].disposition == "NOT_INSPECTED"
+        assert made.status1() & Status1.ERROR
+        assert not made.status1() & Status1.TRIGGER_READY
+        made.plc.wishes = AckInputs(clear_error=True)
+        await made.ready()
+        assert reason() is OfflineReason.NONE
+        assert not made.status1() & Status1.ERROR
+        part = await made.part()
+        await until(lambda: part in made.parts(), "the part is judged", 10)
+        assert made.parts()[part].model_id

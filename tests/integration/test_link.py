@@ -55,6 +55,9 @@ class Ear:
     def on_tokens_acked(self, part_ids: frozenset[int], t_mono_ns: int) -> None:
         self.acked |= part_ids
 
+    def on_status_written(self) -> None:
+        pass
+
     def alive(self) -> bool:
         return True
 

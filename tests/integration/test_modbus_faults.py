@@ -295,6 +295,20 @@ def test_no_changed_byte_outside_the_data_goes_unnoticed(asked: bytes, data: st.
     assert misfit(asked, bytes(answer)) or refusal
 
 
+@pytest.mark.parametrize("function", [1, 2, 4])
+def test_answers_with_bits_and_input_registers_are_held_to_what_was_asked(function: int) -> None:
+    """19 bits are three bytes, 19 input registers 38."""
+    size = 38 if function == 4 else 3
+    asked = struct.pack(">HHHB", 7, 0, 6, 1) + struct.pack(">BHH", function, 4, 19)
+    answer = struct.pack(">HHHB", 7, 0, 3 + size, 1) + bytes([function, size]) + bytes(size)
+    assert [misfit(asked, answer[:n]) for n in range(len(answer) + 1)] == [""] * (len(answer) + 1)
+    for at in range(9):
+        changed = bytearray(answer)
+        changed[at] ^= 1
+        assert misfit(asked, bytes(changed)), at
+    assert misfit(asked, answer + b"\0")
+
+
 @given(st.binary(max_size=40), st.booleans())
 @settings(max_examples=40, deadline=None)
 def test_any_answer_at_all_is_an_error_of_ours_or_the_right_one(answer: bytes, headed: bool) -> None:

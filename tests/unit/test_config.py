@@ -151,6 +151,87 @@ def test_one_mistake_is_one_problem_where_it_was_made(
     assert str(problem).startswith(f"{tmp_path}/gateway.yaml:{problem.line}:{problem.column}: {path}: ")
 
 
+RECIPES = f"""\
+    recipes:
+      - {{number: 1, name: surface, model: {MODEL}, golden: golden, params: {{PressForce: 100}}}}
+      - {{number: 2, name: other, model: {MODEL}/1}}
+    bind"""
+
+
+def recipes(tmp_path: Path, old: str, new: str) -> list[tuple[str, str]]:
+    """Return path and message of each problem of the first line's recipes with one change; the golden folder is there."""
+    (tmp_path / "golden" / "good").mkdir(parents=True)
+    (tmp_path / "golden" / "good" / "1.png").write_bytes(next((MODEL / "1" / "golden").iterdir()).read_bytes())
+    return [(p.path, p.message) for p in problems(tmp_path, change("    bind", change(old, new, RECIPES)))]
+
+
+def test_recipes_have_paths_relative_to_the_file_and_reach_control_and_services(tmp_path: Path) -> None:
+    (tmp_path / "golden" / "good").mkdir(parents=True)
+    (tmp_path / "golden" / "good" / "1.png").write_bytes(b"config check does not judge")
+    config = load_config(file_with(tmp_path, change("    bind", RECIPES)))
+    assert config.lines[0].recipes[0].golden == tmp_path / "golden"
+    plan = make_plan(config, tmp_path)
+    control = json.loads(plan.controls[0][1])["line"]
+    assert [r["number"] for r in control["recipes"]] == [1, 2]
+    assert control["recipe_authority"] == "plc"
+    assert set(json.loads(plan.services)["lines"][0]["recipe_baselines"]) == {"demo_surface/1"}
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "path", "message"),
+    [
+        (f"model: {MODEL}/1", "model: none", "recipes.1.model", "there is no such model package"),
+        ("golden: golden", "golden: none", "recipes.0.golden", "there is no such folder"),
+        ("golden: golden", "golden: golden/good", "recipes.0.golden", "its pictures lie in no class"),
+        ("PressForce: 100", "PressForce: 200", "recipes.0.params.PressForce", "200 is outside 80 … 120 kN, the map's range"),
+        (
+            "PressForce: 100",
+            "Speed: 1",
+            "recipes.0.params.Speed",
+            "is no parameter (role: param) of the tag map; it has: PressForce",
+        ),
+        (f"model: {MODEL}, g", f"model: {MODEL}/1, g", "model", "is the model of no recipe"),
+    ],
+)
+def test_one_mistake_in_a_recipe(tmp_path: Path, old: str, new: str, path: str, message: str) -> None:
+    [(where, said)] = recipes(tmp_path, old, new)
+    assert where == f"lines.0.{path}"
+    assert message in said
+
+
+def test_a_golden_folder_without_a_picture_or_with_a_class_that_the_model_does_not_know(tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    [(where, said)] = recipes(tmp_path, "golden: golden", "golden: empty")
+    assert (where, said.split(": ")[-1]) == (
+        "lines.0.recipes.0.golden",
+        "is empty; make a sub-folder a class and put each class's pictures into it",
+    )
+    (tmp_path / "golden" / "good").rename(tmp_path / "golden" / "fine")
+    [problem] = problems(tmp_path, change("    bind", RECIPES))
+    assert "golden: fine: no class of the model demo_surface/1, which knows: crack, dent, good" in problem.message
+
+
+def test_every_recipes_package_must_fit_the_cameras(tmp_path: Path) -> None:
+    camera = f"channels: {CHANNELS}, offset"
+    text = change(
+        camera, camera.replace(str(CHANNELS), str(4 - CHANNELS)), change("    bind", RECIPES.replace("golden: golden, ", ""))
+    )
+    assert [p.path for p in problems(tmp_path, text)] == [
+        "lines.0.cameras.0.channels",
+        "lines.0.recipes.0.model",
+        "lines.0.recipes.1.model",
+    ]
+
+
+def test_numbers_and_names_of_recipes_are_given_once(tmp_path: Path) -> None:
+    assert recipes(tmp_path, "number: 2, name: other", "number: 1, name: surface") == [
+        ("lines.0.recipes.0.number", "the number 1 is given twice, and the PLC names a recipe by it; change one"),
+        ("lines.0.recipes.0.name", "the name 'surface' is given twice, and records name a recipe by it; change one"),
+        ("lines.0.recipes.1.number", "the number 1 is given twice, and the PLC names a recipe by it; change one"),
+        ("lines.0.recipes.1.name", "the name 'surface' is given twice, and records name a recipe by it; change one"),
+    ]
+
+
 def test_two_cameras_of_one_name_on_a_line(tmp_path: Path) -> None:
     second = f"      - {{kind: simulated, name: top, port: 5002, channels: {CHANNELS}}}\n    bind"
     [problem] = problems(tmp_path, change("    bind", second))
@@ -171,6 +252,26 @@ def test_two_lines_on_one_pair_of_blocks(tmp_path: Path) -> None:
         "lines.1.plc",
         "DB_VisionUp of this PLC belongs to line Press; a block serves one line",
     )
+
+
+def test_the_classic_exchange_is_for_slow_lines(tmp_path: Path) -> None:
+    acked = tmp_path / "ack.yaml"
+    acked.write_text((REPO / "plc_maps" / "demo_s7.yaml").read_text().replace("handshake: ring", "handshake: ack"))
+    text = TEXT.replace(f"{REPO}/plc_maps/demo_s7.yaml", str(acked))
+    [problem] = problems(tmp_path, text)
+    assert problem.path == "lines.0.rate.parts_per_s"
+    assert problem.message == "20 parts/s: ack.yaml says handshake: ack, which serves at most 15 parts/s; use ring"
+    load_config(file_with(tmp_path, change("parts_per_s: 20", "parts_per_s: 15", text)))
+
+
+def test_services_show_the_numbers_of_further_blocks_and_no_texts(tmp_path: Path) -> None:
+    more = tmp_path / "more.yaml"
+    block = "  - db: 110\n    name: Oven\n    dir: plc->gw\n    tags:\n"
+    block += "      - {name: Zone, type: 'Array[1..2] of Int'}\n      - {name: Program, type: 'String[8]'}\n"
+    more.write_text((REPO / "plc_maps" / "demo_s7.yaml").read_text() + block)
+    config = load_config(file_with(tmp_path, TEXT.replace(f"{REPO}/plc_maps/demo_s7.yaml", str(more))))
+    services = json.loads(make_plan(config, tmp_path).services)
+    assert services["lines"][0]["process_tags"] == ["LineSpeed", "ToolWear", "Zone[1]", "Zone[2]"]
 
 
 def test_a_wrong_tag_map_is_reported_in_its_own_file_once(tmp_path: Path) -> None:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
+from gateway.control.ack import AckResults
 from gateway.control.clock import Clock
 from gateway.control.line import Line
 from gateway.control.pictures import PictureWatch
+from gateway.control.recipes import Recipes
 from gateway.control.writer import Writer
 from gateway.core.events import PartJudged, Record
 from gateway.core.frame import FrameStamp
@@ -44,9 +46,13 @@ class FakeLink:
         self.state = "up"
         self.epoch = 0xA0B0C0D
         self.changed = 0
+        self.status_changes = 0
         self.statuses = 0
         self.adjusted: list[float] = []
         self.up: UpImage | None = None
+
+    def status_changed(self) -> None:
+        self.status_changes += 1
 
     def tokens_changed(self) -> None:
         self.changed += 1
@@ -76,6 +82,9 @@ class FakeEye:
         self.stamps: list[Sequence[FrameStamp]] = []
         self.answers: dict[int, asyncio.Future[Inspection]] = {}
 
+    def serve(self, engine: object, model_id: str, passes: frozenset[str]) -> None:
+        self.model_id = model_id
+
     async def inspect(self, part: Part, stamps: Sequence[FrameStamp]) -> Inspection:
         self.asked.append(part)
         self.stamps.append(stamps)
@@ -96,6 +105,14 @@ class Stand:
     """UTC − monotonic: what a person or a time service sets."""
     journal: str = ""
     journal_alive: bool = True
+    config_rejected: str = ""
+    monitor_only: bool = False
+    ack: bool = False
+    traced: bool = False
+    recipes: Callable[[Callable[[], int]], Recipes] | None = None
+    """Makes the line's recipes of its clock; without it the line has none."""
+    command: tuple[int, int] = (0, 0)
+    """Command and CommandArg."""
     reopened: list[str] = field(default_factory=list)
     records: list[Record] = field(default_factory=list)
     triggers: list[int] = field(default_factory=list)
@@ -104,7 +121,7 @@ class Stand:
     head: int = 10
     encoder: int = 1000
     counter: int = 0
-    control: int = int(Control.TRIGGER_ENABLE | Control.ADJUST_PERMIT)
+    control: int = int(Control.TRIGGER_ENABLE | Control.ADJUST_PERMIT | Control.STOP_REQUEST_PERMIT)
     ring: list[tuple[int, int]] = field(default_factory=lambda: [(0, 0)] * 8)
     outcomes: list[tuple[int, int]] = field(default_factory=lambda: [(0, 0)] * 8)
     values: dict[str, float] = field(default_factory=lambda: {"PressForce": 100.0})
@@ -113,7 +130,7 @@ class Stand:
     line: Line = field(init=False)
 
     def __post_init__(self) -> None:
-        self.writer = Writer(MAP, mono_ns=lambda: self.now_ns)
+        self.writer = Writer(MAP, mono_ns=lambda: self.now_ns, monitor_only=self.monitor_only)
         self.writer.link = self.link  # type: ignore[assignment]
         self.pictures = PictureWatch(lambda camera, why: self.reopened.append(camera), mono_ns=lambda: self.now_ns)
         self.line = Line(
@@ -129,6 +146,19 @@ class Stand:
             clock=Clock(mono_ns=lambda: self.now_ns, utc_ns=lambda: self.wall_ns + self.now_ns),
             journal_alive=lambda: self.journal_alive,
             pictures=self.pictures,
+            config_rejected=self.config_rejected,
+            results=self._ack_results() if self.ack else None,
+            traced=self.traced,
+            recipes=self.recipes(lambda: self.now_ns) if self.recipes is not None else None,
+        )
+
+    def _ack_results(self) -> AckResults:
+        return AckResults(
+            self.writer.status,
+            scan_ns=10 * MS,
+            positions=self.config.positions,
+            mono_ns=lambda: self.now_ns,
+            changed=self.writer.status_changed,
         )
 
     # -- the world ------------------------------------------------------------------------------------------------------
@@ -147,6 +177,8 @@ class Stand:
             adjust_result=0,
             adjust_value=0.0,
             values=dict(self.values),
+            command=self.command[0],
+            command_arg=self.command[1],
         )
         self.link.up = up
         return up
@@ -205,6 +237,11 @@ class Stand:
         self.frame()
         await self.answer(good)
         return part_id
+
+    async def settle(self) -> None:
+        """Let the tasks that have been started run."""
+        for _ in range(3):
+            await asyncio.sleep(0)
 
     async def leave(self) -> None:
         """Give up what the eye still looks at."""

@@ -261,3 +261,14 @@ async def test_a_bug_in_the_engine_is_not_caught(stand: Stand) -> None:
     stand.engine.answers = [ZeroDivisionError("a bug")]
     with pytest.raises(ZeroDivisionError):
         await stand.look(stand.stamp())
+
+
+async def test_without_a_model_nothing_is_seen_and_another_one_names_itself(stand: Stand) -> None:
+    blind = Eye(None, "", {"a": stand.folder / "a"}, {}, frozenset(), mono_ns=lambda: 0)
+    stand.eye.close()
+    stand.eye = blind
+    nothing = await stand.look(stand.stamp())
+    assert (nothing.fault, nothing.label) == ("no model is in force", "")
+    stand.eye.serve(stand.engine, "housing/2", frozenset({"good"}))
+    seen = await stand.look(stand.stamp(counter=2))
+    assert (seen.fault, seen.model_id) == ("", "housing/2")

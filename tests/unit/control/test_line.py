@@ -214,7 +214,7 @@ async def test_a_second_frame_takes_back_a_pass_but_never_a_reject(stand: Stand)
 
 @pytest.mark.parametrize(
     ("control", "why"),
-    [(1 << 9, "MANUAL"), (3 << 9, "BYPASS"), (int(Control.SET_OFFLINE), "offline")],
+    [(1 << 9, "MANUAL"), (3 << 9, "bypassed"), (int(Control.SET_OFFLINE), "offline")],
 )
 async def test_no_part_passes_in_these_modes(stand: Stand, control: int, why: str) -> None:
     stand.control = control
@@ -609,7 +609,7 @@ async def test_a_trigger_that_reads_otherwise_the_second_time_is_no_evidence(sta
     assert stand.eye.asked == []
     assert stand.write() == {part: NOT_INSPECTED}
     [record] = stand.of(PartJudged)
-    assert record.reasons == ("its trigger was not read alike twice",)
+    assert (record.reasons, record.encoder) == (("its trigger was not read alike twice",), None)
 
 
 async def test_nothing_that_waits_for_a_second_read_outlives_the_ownership(stand: Stand) -> None:

@@ -23,7 +23,13 @@ from gateway.core.verdict import Disposition
         (Status(disposition=Disposition.FAIL, offline_reason=OfflineReason.NONE), 0, Status2.FAIL),
         (Status(disposition=Disposition.NOT_INSPECTED, offline_reason=OfflineReason.NONE), 0, Status2.NOT_INSPECTED),
         (Status(late=True, offline_reason=OfflineReason.NONE), 0, Status2.RESULT_TIMEOUT),
-        (Status(stop_reason=StopReason.CONSECUTIVE_LATE, offline_reason=OfflineReason.NONE), 0, Status2.STOP_REQUEST),
+        (
+            Status(stop_reason=StopReason.CONSECUTIVE_LATE, stop_permitted=True, offline_reason=OfflineReason.NONE),
+            0,
+            Status2.STOP_REQUEST,
+        ),
+        (Status(stop_reason=StopReason.CONSECUTIVE_LATE, offline_reason=OfflineReason.NONE), 0, 0),
+        (Status(stop_permitted=True, offline_reason=OfflineReason.NONE), 0, 0),
         (Status(simulated=True, offline_reason=OfflineReason.NONE), 0, Status2.SIMULATED),
         (Status(alarm=True, offline_reason=OfflineReason.NONE), 0, Status2.ALARM_ACTIVE),
     ],
@@ -34,8 +40,12 @@ def test_each_bit_by_itself(status: Status, one: int, two: int) -> None:
 
 
 def test_error_and_stop_say_why() -> None:
-    section = Status(error=ErrorCode.JOURNAL, stop_reason=StopReason.CONSECUTIVE_LATE).section()
+    section = Status(error=ErrorCode.JOURNAL, stop_reason=StopReason.CONSECUTIVE_LATE, stop_permitted=True).section()
     assert (section["error.code"], section["stop.reason"]) == (5, 1)
+
+
+def test_without_the_plc_s_permit_no_stop_is_asked_for() -> None:
+    assert Status(stop_reason=StopReason.CONSECUTIVE_LATE).section()["stop.reason"] == 0
 
 
 def test_a_judged_part_is_shown_with_its_defect_s_place_among_the_labels() -> None:

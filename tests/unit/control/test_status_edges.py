@@ -17,7 +17,9 @@ def test_it_begins_with_nothing_but_that_the_gateway_starts() -> None:
     assert begun.offline_reason is OfflineReason.STARTING
     assert begun.disposition is None
     others = {f.name: getattr(begun, f.name) for f in fields(Status) if f.name not in ("offline_reason", "disposition")}
-    assert all(type(value) in (bool, int, float, ErrorCode, StopReason) and not value for value in others.values()), others
+    assert all(type(value) in (bool, int, float, ErrorCode, StopReason, Status1) and not value for value in others.values()), (
+        others
+    )
     expected = {role: 0 for role in begun.section()} | {"status1": OfflineReason.STARTING << 4}
     assert begun.section() == expected
 
@@ -38,7 +40,8 @@ FLAGS = {
 def test_each_flag_is_a_bit_of_its_own_among_all_the_others(flag: str) -> None:
     """A bit that overwrote its neighbours would be seen alone and not in company."""
     rest = {name: True for name in FLAGS if name != flag}
-    others = {"error": ErrorCode.CAMERA, "stop_reason": StopReason.CONSECUTIVE_LATE, "disposition": Disposition.FAIL}
+    stop = {"stop_reason": StopReason.CONSECUTIVE_LATE, "stop_permitted": True}
+    others = {"error": ErrorCode.CAMERA, "disposition": Disposition.FAIL, **stop}
     with_it = Status(**rest, **{flag: True}, **others).section()  # type: ignore[arg-type]
     without = Status(**rest, **others).section()  # type: ignore[arg-type]
     one = Status1.TRIGGER_READY | Status1.ONLINE | Status1.BUSY | Status1.BUFFER_OVERRUN
@@ -53,7 +56,7 @@ def test_each_flag_is_a_bit_of_its_own_among_all_the_others(flag: str) -> None:
     ("change", "roles"),
     [
         ({"error": ErrorCode.JOURNAL}, {"error.code": 5}),
-        ({"stop_reason": StopReason.CONSECUTIVE_LATE}, {"stop.reason": 1}),
+        ({"stop_reason": StopReason.CONSECUTIVE_LATE, "stop_permitted": True}, {"stop.reason": 1}),
         ({"result_code": 3}, {"result.code": 3}),
         ({"part_id": 12}, {"result.part.id": 12}),
         ({"inspection_id": 77}, {"inspection.id": 77, "acquisition.id": 77}),

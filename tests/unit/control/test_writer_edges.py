@@ -139,6 +139,7 @@ async def test_an_exhausted_rate_says_how_many_moves_were_made() -> None:
         ("down", IMAGE.control, "the PLC link is not up"),
         ("up", int(Control.TRIGGER_ENABLE), "the PLC's AdjustPermit is off"),
         ("up", int(Control.ADJUST_PERMIT) | 1 << 9, "the line is in mode MANUAL"),
+        ("up", int(Control.ADJUST_PERMIT) | 2 << 9, "the line is in mode MONITOR_ONLY"),
         ("up", int(Control.ADJUST_PERMIT) | 3 << 9, "the line is in mode BYPASS"),
     ],
 )
@@ -147,6 +148,15 @@ async def test_a_line_that_takes_no_adjustment_says_why(state: str, control: int
     link.state = state
     answer = await writer_with(link).adjust(COMMAND, replace(IMAGE, control=control))
     assert answer == Answer(id="c1", result=f"blocked: {why}", old=100.0)
+
+
+async def test_a_gateway_that_only_watches_takes_no_adjustment() -> None:
+    link = FakeLink()
+    writer = writer_with(link)
+    writer.monitor_only = True
+    answer = await writer.adjust(COMMAND, IMAGE)
+    assert answer == Answer(id="c1", result="blocked: this gateway only watches (--monitor-only)", old=100.0)
+    assert link.asked == []
 
 
 async def test_without_a_link_nothing_is_adjusted_and_nothing_is_known_of_the_old_value() -> None:

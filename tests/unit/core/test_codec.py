@@ -10,10 +10,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gateway.core.codec import BlockCodec, encode_section, reorder, to_engineering, to_raw
-from gateway.core.tags import ELEMENTARY, Block, Field, S7Address, Scalar, Scale, Tag, WordOrder
+from gateway.core.tags import ELEMENTARY, Block, Field, ModbusAddress, S7Address, Scalar, Scale, Tag, WordOrder
+from gateway.core.texts import is_text
 
 ORDERS: list[WordOrder] = ["ABCD", "CDAB", "BADC", "DCBA"]
 orders = st.sampled_from(ORDERS)
+NUMBERS = [k for k in ELEMENTARY if not is_text(k)]
 INTEGERS = {"B": (0, 8), "b": (1, 8), "H": (0, 16), "h": (1, 16), "I": (0, 32), "i": (1, 32), "Q": (0, 64), "q": (1, 64)}
 
 
@@ -126,7 +128,7 @@ def test_an_array_of_udts_by_hand() -> None:
 
 
 @pytest.mark.parametrize("order", ORDERS)
-@pytest.mark.parametrize("datatype", ELEMENTARY)
+@pytest.mark.parametrize("datatype", NUMBERS)
 @given(data=st.data())
 @settings(max_examples=25, deadline=None)
 def test_every_type_survives_in_every_order(datatype: str, order: WordOrder, data: st.DataObject) -> None:
@@ -139,7 +141,7 @@ def test_every_type_survives_in_every_order(datatype: str, order: WordOrder, dat
 
 @given(
     order=orders,
-    kinds=st.lists(st.sampled_from([k for k in ELEMENTARY if k != "Bool"]), min_size=1, max_size=12),
+    kinds=st.lists(st.sampled_from([k for k in NUMBERS if k != "Bool"]), min_size=1, max_size=12),
     gaps=st.lists(st.integers(0, 5), min_size=12, max_size=12),
     data=st.data(),
 )
@@ -212,7 +214,7 @@ def test_a_scaled_value_beyond_its_type_is_refused_by_name() -> None:
 # -- what is refused ----------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("datatype", [k for k in ELEMENTARY if k != "Bool"])
+@pytest.mark.parametrize("datatype", [k for k in NUMBERS if k != "Bool"])
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
 def test_what_is_no_number_is_never_written(datatype: str, value: float) -> None:
     with pytest.raises(ValueError, match="Force: .* is no number that a PLC may be given"):
@@ -267,3 +269,51 @@ def test_any_image_of_the_right_length_decodes(image: bytes, order: WordOrder) -
     decoded = BlockCodec(hand_block(), order).decode(image)
     assert set(decoded) == set(HAND_VALUES)
     assert struct.pack(">Q", int(decoded["ULInt"])) == reorder(image[16:24], order)
+
+
+# -- texts, orders of their own, parts of a block -----------------------------------------------------------------------------
+
+
+def test_a_text_is_no_number_and_a_number_no_text() -> None:
+    with pytest.raises(ValueError, match="N: '7' is text, the type is Int"):
+        encode_section([tag("N", "Int", 0)], {"N": "7"}, "ABCD")
+    with pytest.raises(ValueError, match="C: 7 is no text, the type is Char"):
+        encode_section([tag("C", "Char", 0)], {"C": 7}, "ABCD")
+    with pytest.raises(ValueError, match="C: 'AB' does not fit into Char: it is one character"):
+        encode_section([tag("C", "Char", 0)], {"C": "AB"}, "ABCD")
+
+
+def test_durations_are_whole_numbers() -> None:
+    """Time: milliseconds in a DInt; LTime: nanoseconds in a LInt."""
+    values: dict[str, Scalar] = {"T": -1500, "L": 86_400_000_000_000}
+    block = block_of(tag("T", "Time", 0), tag("L", "LTime", 4))
+    image = encode_section(block.tags, values, "ABCD")
+    assert image == struct.pack(">iq", -1500, 86_400_000_000_000)
+    assert BlockCodec(block, "ABCD").decode(image) == values
+
+
+def test_an_order_of_its_own_turns_one_tag_alone() -> None:
+    block = block_of(tag("A", "DWord", 0), tag("B", "DWord", 4, order="DCBA"))
+    values: dict[str, Scalar] = {"A": DWORD, "B": DWORD}
+    image = encode_section(block.tags, values, "CDAB")
+    assert image.hex() == "0304010204030201"
+    assert BlockCodec(block, "CDAB").decode(image) == values
+
+
+def test_bits_of_a_bit_area_have_no_order() -> None:
+    bits = tuple(tag(f"b{i}", "Bool", i // 8, bit=i % 8) for i in range(10))
+    block = Block(name="C", base=ModbusAddress(area="CO", register=7), direction="plc->gw", tags=bits, size=2, bits=10)
+    for order in ORDERS:
+        decoded = BlockCodec(block, order).decode(bytes([0b0000_0001, 0b0000_0010]))
+        assert [name for name, value in decoded.items() if value] == ["b0", "b9"]
+
+
+@pytest.mark.parametrize("order", ORDERS)
+def test_a_part_of_a_block_decodes_what_lies_wholly_in_it(order: WordOrder) -> None:
+    block = hand_block()
+    image = bytes.fromhex(BY_HAND[order])
+    part = BlockCodec(block, order, start=2, length=12).decode(image[2:14])
+    whole = BlockCodec(block, order).decode(image)
+    assert part == {name: whole[name] for name in ("SInt", "Byte", "DWord", "Real", "B0", "B9", "B15")}
+    with pytest.raises(ValueError, match="11 bytes for a block of 12"):
+        BlockCodec(block, order, start=2, length=12).decode(image[2:13])

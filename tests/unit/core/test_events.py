@@ -4,7 +4,15 @@ from __future__ import annotations
 
 import pytest
 
-from gateway.core.commands import AdjustParameter, Answer, answer_from_json, answer_to_json, command_from_json, command_to_json
+from gateway.core.commands import (
+    AdjustParameter,
+    Answer,
+    SetRecipe,
+    answer_from_json,
+    answer_to_json,
+    command_from_json,
+    command_to_json,
+)
 from gateway.core.events import (
     AlarmChanged,
     LineState,
@@ -18,7 +26,9 @@ from gateway.core.events import (
 )
 
 RECORDS = [
-    PartJudged(line="a", t_utc_ns=1, part_id=5, epoch=9, disposition="PASS", reasons=("x",), scores={"good": 0.5}),
+    PartJudged(
+        line="a", t_utc_ns=1, part_id=5, epoch=9, disposition="PASS", reasons=("x",), scores={"good": 0.5}, serial="A", lot="B"
+    ),
     PartOutcome(line="a", t_utc_ns=1, part_id=5, outcome="PASSED"),
     ProcessValues(line="a", t_utc_ns=1, values={"Force": 1.5, "On": True}, permit=True),
     LineState(line="a", t_utc_ns=1, link="up", ready=True, offline_reason="NONE"),
@@ -67,6 +77,8 @@ def test_latency_needs_a_frame_and_an_acknowledgement() -> None:
 def test_commands_and_answers() -> None:
     command = AdjustParameter(id="1", line="a", tag="Force", value=1.0, expected_old=2.0, evidence="because")
     assert command_from_json(command_to_json(command)) == command
+    recipe = SetRecipe(id="1", line="a", recipe=7, by="operator")
+    assert command_from_json(command_to_json(recipe)) == recipe
     answer = Answer(id="1", result="confirmed", old=1.0, new=2.0)
     assert answer_from_json(answer_to_json(answer)) == answer
 
@@ -82,6 +94,11 @@ def test_commands_and_answers() -> None:
         ('{"kind":"adjust","id":"1","line":"a","tag":"t","value":1' + 400 * "0" + ',"expected_old":1}', "value"),
         ('{"kind":"adjust","id":"1","line":"a","tag":"t","value":1}', "expected_old"),
         ('{"kind":"adjust","id":"1","line":"a","tag":"t","value":1,"expected_old":1,"force":1}', "force"),
+        ('{"kind":"recipe","id":"1","line":"","recipe":1,"by":"mes"}', "line"),
+        ('{"kind":"recipe","id":"1","line":"a","recipe":true,"by":"mes"}', "recipe"),
+        ('{"kind":"recipe","id":"1","line":"a","recipe":1.0,"by":"mes"}', "recipe"),
+        ('{"kind":"recipe","id":"1","line":"a","recipe":1,"by":"plc"}', "by"),
+        ('{"kind":"recipe","id":"1","line":"a","recipe":1,"by":"mes","force":1}', "force"),
     ],
 )
 def test_bad_commands_name_the_field(text: str, field: str) -> None:

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from gateway.core.tags import Block, Direction, Field, S7Address, Tag, TagMap, interface_checksum
+from gateway.core.tags import Block, Direction, Field, S7Address, Tag, TagMap, extent_of, interface_checksum, size_of
 
 
 def block(*tags: Tag, name: str = "Up", direction: Direction = "plc->gw") -> Block:
@@ -54,6 +54,53 @@ def test_a_structure_has_its_fields_and_an_array_of_structures_repeats_them() ->
         ("Token[1].PartId", 26),
         ("Token[1].Verdict", 30),
     ]
+
+
+def test_arrays_may_begin_anywhere_and_structures_hold_arrays_and_structures() -> None:
+    inner = (Field(name="On", datatype="Bool", offset=0), Field(name="Off", datatype="Bool", offset=0, bit=1))
+    fields = (
+        Field(name="In", datatype="Inner", offset=0, fields=inner),
+        Field(name="L", datatype="Int", offset=2, count=2, low=-1),
+        Field(name="S", datatype="String[3]", offset=6, count=2, low=1),
+        Field(name="B", datatype="Bool", offset=18, count=9),
+    )
+    two = Tag(name="T", datatype="Outer", offset=4, size=40, count=2, low=5, fields=fields)
+    assert leaves(two)[:7] == [
+        ("T[5].In.On", "Bool", 4, 0),
+        ("T[5].In.Off", "Bool", 4, 1),
+        ("T[5].L[-1]", "Int", 6, 0),
+        ("T[5].L[0]", "Int", 8, 0),
+        ("T[5].S[1]", "String[3]", 10, 0),
+        ("T[5].S[2]", "String[3]", 16, 0),
+        ("T[5].B[0]", "Bool", 22, 0),
+    ]
+    assert leaves(two)[15:17] == [("T[6].In.On", "Bool", 24, 0), ("T[6].In.Off", "Bool", 24, 1)]
+
+
+def test_sizes_by_hand() -> None:
+    assert [size_of(t) for t in ("Bool", "Char", "WChar", "Date", "TOD", "DT", "DTL", "String[20]", "WString[20]")] == [
+        0, 1, 2, 2, 4, 8, 12, 22, 44,
+    ]  # fmt: skip
+    assert (extent_of("Bool", (), 0), extent_of("Bool", (), 17), extent_of("Byte", (), 3), extent_of("DTL", (), 0)) == (
+        1,
+        4,
+        3,
+        12,
+    )
+    with pytest.raises(KeyError):
+        size_of("Reall")
+    with pytest.raises(KeyError):
+        size_of("Text[3]")
+
+
+def test_further_blocks_are_blocks_and_their_values_process_values() -> None:
+    level = Tag(name="Level", datatype="Int", offset=0, size=2)
+    serial = Tag(name="Serial", datatype="String[8]", offset=2, size=10, role="trace.serial")
+    extra = block(level, serial, name="Extra")
+    more = replace(MAP, extra=(extra,))
+    assert more.blocks == (UP, DOWN, extra)
+    assert more.process_tags() == (SPEED, FORCE, TORQUE, SPARE, level)
+    assert interface_checksum(*more.blocks) != interface_checksum(*MAP.blocks)
 
 
 def test_a_block_finds_its_tags_by_name() -> None:

@@ -121,7 +121,8 @@ def test_an_overwritten_trigger_is_a_counted_gap() -> None:
     tracker = started(head=10)
     ring = ring_with(*((i, 1000 * i) for i in range(13, 21)))
     effects = tracker.poll(20, ring, 0)
-    assert [e.part.part_id for e in effects if isinstance(e, Reject)] == [11, 12]
+    lost = [(e.part.part_id, e.part.trigger.encoder) for e in effects if isinstance(e, Reject)]
+    assert lost == [(11, None), (12, None)], "the places in their slots are other parts'"
     assert tracker.missed_triggers == 2
     assert tracker.open_parts == 8
 

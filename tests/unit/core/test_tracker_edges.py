@@ -123,6 +123,7 @@ def test_a_slot_read_while_the_plc_writes_it_gives_its_part_no_place() -> None:
         tracker.poll(head, ring_with((head, 1000 * head)), 0)
     effects = tracker.poll(9, ring_with((9, 1000)), 0)
     assert (rejected(effects), reasons(effects)) == ([9], ["its encoder lies behind that of the part before it"])
+    assert [e.part.trigger.encoder for e in effects if isinstance(e, Reject)] == [None]
     assert inspecting(tracker.frame(stamp(1500), 0)).part_id == 1
     assert inspecting(tracker.poll(10, ring_with((10, 9500)), 0) + tracker.frame(stamp(10_000), 0)).part_id == 10
 
@@ -462,7 +463,7 @@ def test_a_full_line_makes_room_also_for_a_part_that_passed_while_the_link_was_d
     effects = tracker.baseline(3, 0)
     assert rejected(effects) == [1, 3]
     assert tracker.open_parts == 1
-    assert [e.part.trigger.encoder for e in effects if isinstance(e, Reject)] == [1000, 0]  # its place is not known
+    assert [e.part.trigger.encoder for e in effects if isinstance(e, Reject)] == [1000, None]
 
 
 def test_a_line_holds_as_many_parts_as_pass_in_two_minutes_at_a_high_rate() -> None:

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from gateway.core.errors import ConfigError
-from gateway.learning.dataset import check_classes, data_hash, group_ids, list_dataset, read_samples
+from gateway.learning.dataset import check_classes, data_hash, group_ids, read_samples
+from gateway.vision.class_folder import list_dataset
 
 
 def _picture(path: Path, level: int = 100) -> Path:

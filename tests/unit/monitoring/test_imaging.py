@@ -53,6 +53,23 @@ def test_a_quantity_outside_is_named_with_direction_and_remedy(name: str, value:
     assert not any(f"({other} " in health.words for other in others)
 
 
+def test_each_recipes_pictures_are_measured_by_its_own_baseline() -> None:
+    dark = {"level": 40.0, "contrast": 30.0, "sharpness": 0.5}
+    other = BASELINE.model_copy(update={"level": Limits(median=40, low=30, high=50)})
+    imaging = ImagingCheck(BASELINE, "m/1", {"m/1": BASELINE, "n/1": other, "bare/1": None})
+    for model, stats, status in (
+        ("m/1", GOOD, Imaging.NORMAL),
+        ("n/1", dark, Imaging.NORMAL),
+        ("n/1", GOOD, Imaging.OFF_SPEC),
+        ("m/1", GOOD, Imaging.NORMAL),
+        ("bare/1", GOOD, Imaging.UNKNOWN),
+        ("stranger/1", GOOD, Imaging.UNKNOWN),
+    ):
+        for _ in range(25):
+            imaging.part(part(model=model, stats=stats))
+        assert imaging.health(NOW).status is status
+
+
 def test_two_faults_are_both_named() -> None:
     health = check(*[part(stats={"level": 80.0, "contrast": 10.0, "sharpness": 0.5})] * 25).health(NOW)
     assert "level" in health.words

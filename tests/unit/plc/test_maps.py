@@ -115,8 +115,10 @@ NEKOT = "{name: Check, type: Word}, {name: Verdict, type: Word}"
 MISTAKES = [
     # types
     (WEAR, WEAR.replace("Real", "Reall"), "Reall", f"{UP}.17.type", "unknown type 'Reall', did you mean 'Real'?"),
-    (WEAR, WEAR.replace("Real", "'String[8]'"), "String", f"{UP}.17.type", "not supported in this version"),
-    (WEAR, WEAR.replace("Real", "'Array[1..2] of Int'"), "1..2", f"{UP}.17.type", "must run from 0"),
+    (WEAR, WEAR.replace("Real", "'String'"), "String", f"{UP}.17.type", "unknown type 'String', did you mean 'String[20]'?"),
+    (WEAR, WEAR.replace("Real", "'String[255]'"), "String", f"{UP}.17.type", "the length of a String is 1 to 254"),
+    (WEAR, WEAR.replace("Real", "'Array[2..1] of Int'"), "2..1", f"{UP}.17.type", "array bounds 2..1: they must rise"),
+    (WEAR, WEAR.replace("Real", "Time_of_Day"), "Time_of_Day", f"{UP}.17.type", "did you mean 'TOD'?"),
     # places
     (WEAR, WEAR + ", at: 174", "at: 174", f"{UP}.17.at", "ToolWear: overlaps LineSpeed at byte 174"),
     (WEAR, WEAR + ", at: 177", "at: 177", f"{UP}.17.at", "at: 177 is odd; Real begins on an even byte"),
@@ -163,9 +165,10 @@ MISTAKES = [
     ("dir: gw->plc", "dir: both", "both", "blocks.1.dir", "Input should be 'plc->gw' or 'gw->plc'"),
     ("- db: 101", "- db: 100", "db: 100", "blocks.1.db", "both blocks lie in DB100: one block a direction"),
     # keys
-    ("unit: kN,", "units: kN, unit: kN,", "units", f"{UP}.15.units", "unknown key; correct its spelling or remove it"),
+    ("unit: kN,", "units: kN, unit: kN,", "units", f"{UP}.15.units", "unknown key 'units', did you mean 'unit'?"),
+    ("unit: kN,", "xyzzy: 1, unit: kN,", "xyzzy", f"{UP}.15.xyzzy", "unknown key; correct its spelling or remove it"),
     ("tagmap: 1", "tagmap: 2", "tagmap: 2", "tagmap", "Input should be 1"),
-    ("handshake: ring", "handshake: ack", "ack", "handshake", "Input should be 'ring'"),
+    ("handshake: ring", "handshake: acks", "acks", "handshake", "Input should be 'ring' or 'ack'"),
     ("driver: s7", "driver: s8", "driver: s8", "plc.driver", "any of the expected tags: 's7', 'modbus', 'memory'"),
     ("driver: s7, ", "", "plc:", "plc.driver", "is missing; add it"),
     ("host: 127.0.0.1, ", "", "plc:", "plc.host", "is missing; add it"),
@@ -185,7 +188,7 @@ def test_a_whole_section_that_is_missing(tmp_path: Path) -> None:
     text = S7.replace("blocks:", "blocks_:")
     assert [(p.path, p.message) for p in problems(tmp_path, text)] == [
         ("blocks", "is missing; add it"),
-        ("blocks_", "unknown key; correct its spelling or remove it"),
+        ("blocks_", "unknown key 'blocks_', did you mean 'blocks'?"),
     ]
 
 
@@ -214,7 +217,7 @@ def test_errors_accumulate_in_the_order_of_the_file(tmp_path: Path) -> None:
             "role: part.idd",
             [
                 "the handshake's role part.id is missing; add {name: PartId, type: UDInt, role: part.id} at byte 8",
-                "unknown role 'part.idd' in a plc->gw block",
+                "unknown role 'part.idd' in a plc->gw block, did you mean 'part.id'?",
             ],
         ),
         (
@@ -230,11 +233,11 @@ def test_errors_accumulate_in_the_order_of_the_file(tmp_path: Path) -> None:
             "PlcHeartbeat, type: UInt, at: 38",
             ["role plc.heartbeat must lie at byte 2, it lies at 38", "AdjustValueEcho: overlaps PlcHeartbeat at byte 38"],
         ),
-        ("- db: 101", "- area: HR", ["an S7 block needs db (its number)", "an S7 block has no area and at; use db"]),
+        ("- db: 101", "- area: HR", ["an S7 block needs db (its number)", "an S7 block has no area; use db"]),
         (
             "role: param, unit: kN",
             "role: parm, unit: kN",
-            ["unknown role 'parm' in a plc->gw block"],
+            ["unknown role 'parm' in a plc->gw block, did you mean 'param'?"],
         ),
     ],
 )
@@ -243,10 +246,9 @@ def test_one_mistake_with_two_sides(tmp_path: Path, old: str, new: str, messages
 
 
 def test_a_broken_udt_is_reported_once_and_not_wherever_it_is_used(tmp_path: Path) -> None:
-    text = change(S7, "{name: PartId, type: UDInt}, {name: Encoder, type: UDInt}", "{name: PartId, type: Bool}")
+    text = change(S7, "{name: PartId, type: UDInt}, {name: Encoder, type: UDInt}", "{name: PartId, type: UDIntt}")
     found = [p.message for p in problems(tmp_path, text)]
-    assert "PartId: a UDT holds elementary types of a byte or more, not 'Bool'" in found
-    assert not [m for m in found if "unknown type" in m]
+    assert [m for m in found if "unknown type" in m] == ["PartId: unknown type 'UDIntt', did you mean 'UDInt'?"]
 
 
 def test_a_udt_named_like_an_elementary_type(tmp_path: Path) -> None:
@@ -269,7 +271,8 @@ def test_a_parameter_in_the_gateway_s_block(tmp_path: Path) -> None:
             ["the blocks overlap (registers (0, 90) and (80, 154)): two writers of one register"],
         ),
         ("area: HR at: 200", "area: HR at: 65500", ["the block ends beyond register 65535"]),
-        ("area: HR at: 200", "area: IR at: 200", ["Input should be 'HR'"]),
+        ("area: HR at: 200", "area: IR at: 200", ["the handshake's DB_VisionDown lies in holding registers (HR)"]),
+        ("area: HR at: 200", "area: XR at: 200", ["Input should be 'HR', 'IR', 'CO' or 'DI'"]),
         (
             "area: HR at: 200",
             "db: 7",

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from gateway.core.tags import Block, Field, ModbusAddress, S7Address, Scale, Tag, TagMap, WordOrder
+from gateway.core.tags import Block, Field, Handshake, ModbusAddress, S7Address, Scale, Tag, TagMap, WordOrder
 from simulators.plant import PlcEvent, PlcInputs, PlcOutputs
 from simulators.plc import PlcLogic
 
@@ -30,7 +30,9 @@ def _ring(name: str, role: str, offset: int, fields: Iterable[tuple[str, str, in
     return Tag(name=name, datatype=name, offset=offset, count=8, size=64, role=role, fields=members)
 
 
-def handshake_map(order: WordOrder = "ABCD", *, modbus: bool = False) -> TagMap:
+def handshake_map(
+    order: WordOrder = "ABCD", *, modbus: bool = False, handshake: Handshake = "ring", extra: tuple[Block, ...] = ()
+) -> TagMap:
     """Return both blocks with two parameters and two process values behind the handshake."""
     up = Block(
         name="Up",
@@ -40,6 +42,8 @@ def handshake_map(order: WordOrder = "ABCD", *, modbus: bool = False) -> TagMap:
         tags=(
             _tag("Control", "Word", 0, 2, "control"),
             _tag("PlcHeartbeat", "UInt", 2, 2, "plc.heartbeat"),
+            _tag("Command", "UInt", 4, 2, "command"),
+            _tag("CommandArg", "UInt", 6, 2, "command.arg"),
             _tag("PartId", "UDInt", 8, 4, "part.id"),
             _tag("EncoderAtTrigger", "UDInt", 12, 4, "part.encoder"),
             _tag("InterfaceChecksum", "DWord", 16, 4, "interface.checksum"),
@@ -73,9 +77,14 @@ def handshake_map(order: WordOrder = "ABCD", *, modbus: bool = False) -> TagMap:
         direction="gw->plc",
         size=148,
         tags=(
+            _tag("Status1", "Word", 0, 2, "status1"),
             _tag("Status2", "Word", 2, 2, "status2"),
             _tag("GatewayHeartbeat", "UInt", 4, 2, "gateway.heartbeat"),
+            _tag("ErrorCode", "UInt", 6, 2, "error.code"),
+            _tag("ResultCode", "UInt", 10, 2, "result.code"),
             _tag("OwnerEpoch", "DWord", 12, 4, "owner.epoch"),
+            _tag("ResultPartId", "UDInt", 24, 4, "result.part.id"),
+            _tag("Score", "Real", 32, 4, "score"),
             _ring("Tokens", "ring.token", 64, [("PartId", "UDInt", 0), ("Verdict", "Word", 4), ("Check", "Word", 6)]),
             _tag("AdjustSeq", "UInt", 128, 2, "adjust.seq"),
             _tag("AdjustTagIndex", "UInt", 130, 2, "adjust.index"),
@@ -84,7 +93,7 @@ def handshake_map(order: WordOrder = "ABCD", *, modbus: bool = False) -> TagMap:
             _tag("ClaimNonce", "DWord", 144, 4, "claim.nonce"),
         ),
     )
-    return TagMap(name="bench", order=order, up=up, down=down)
+    return TagMap(name="bench", order=order, up=up, down=down, handshake=handshake, extra=extra)
 
 
 @dataclass(frozen=True)
@@ -98,8 +107,17 @@ class BenchMap:
 class Rig:
     """The program under test, its scans and the bytes of a gateway; big-endian (order ABCD)."""
 
-    def __init__(self, *, scan_ms: float = 10, encoder: int = 0, **options: object) -> None:
-        self.plc = PlcLogic(BenchMap(handshake_map()), **({"camera_to_gate": GATE, "gate_window": WINDOW} | options))  # type: ignore[arg-type]
+    def __init__(
+        self,
+        *,
+        scan_ms: float = 10,
+        encoder: int = 0,
+        handshake: Handshake = "ring",
+        extra: tuple[Block, ...] = (),
+        **options: object,
+    ) -> None:
+        bench = BenchMap(handshake_map(handshake=handshake, extra=extra))
+        self.plc = PlcLogic(bench, **({"camera_to_gate": GATE, "gate_window": WINDOW} | options))  # type: ignore[arg-type]
         self.scan_ms = scan_ms
         self.now_ms = 0.0
         self.encoder = encoder & 0xFFFFFFFF

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from simulators.plc_tracking import ShiftRegister
+from simulators.plc_tracking import ShiftRegister, TrackedPart
 from tests.unit.simulators.plc_rig import EPOCH, GATE, PASS, WINDOW, Rig
 
 OTHER = 0x0BAD_CAFE
@@ -165,7 +165,7 @@ def test_nothing_is_latched_without_an_owner_even_with_a_check_under_epoch_0() -
 def test_epoch_0_validates_nothing_in_the_shift_register_itself() -> None:
     rig = Rig()
     register = ShiftRegister(rig.plc._down, camera_to_gate=GATE, gate_window=WINDOW)
-    register.admit(1, 0)
+    register.admit(TrackedPart(part_id=1, encoder=0))
     rig.token(1, PASS, epoch=0)
     assert register.latch_tokens(0) == []
     rig.token(1, PASS, epoch=5)

@@ -111,3 +111,34 @@ def test_the_geometry_adds_up() -> None:
     belt = Belt(spacing=1000, jitter=0.15, camera_offset=200, gate_spacings=6)
     assert (belt.least_spacing, belt.eye_to_gate) == (850, 6200)
     assert belt.bind_window < belt.least_spacing / 2
+
+
+def test_the_floor_of_the_shipped_scenarios() -> None:
+    keys = load_scenario("key_switch")
+    assert [k.mode for k in keys.keys] == ["monitor_only", "automatic", "manual", "automatic", "bypass"]
+    station = load_scenario("reject_station")
+    assert station.station.challenge
+    assert station.again == {120: 20, 121: 21}
+    assert {f.kind for f in station.faults} == {"air_lost", "bin_full", "encoder_fault"}
+    assert keys.disturbed and station.disturbed
+    assert not load_scenario("steady").disturbed
+
+
+def test_a_part_that_comes_a_third_time_is_the_first_one(tmp_path: Path) -> None:
+    again = "trace: {again: [{at_part: 9, of: 4}, {at_part: 4, of: 2}]}\n"
+    assert load_scenario(write(tmp_path, again)).again == {4: 2, 9: 2}
+
+
+@pytest.mark.parametrize(
+    ("text", "wanted"),
+    [
+        ("keys: [{at_part: 3, mode: jog}]\n", r"mine.yaml:3:\d+: keys.0.mode: .*'manual'"),
+        ("trace: {again: [{at_part: 3, of: 3}]}\n", r"mine.yaml:3:\d+: trace.again.0: of: part 3 does not come before part 3"),
+        ("faults: [{at_part: 3, kind: air_lost}]\n", r"mine.yaml:3:\d+: faults.0.for_ms: Field required"),
+        ("station: {challenges: [3]}\n", r"mine.yaml:3:\d+: station.challenges: unknown key"),
+        ("rejects: {model_unverified: ignore}\n", r"mine.yaml:3:\d+: rejects.model_unverified: .*'hold'"),
+    ],
+)
+def test_mistakes_on_the_floor_are_named_with_their_place(tmp_path: Path, text: str, wanted: str) -> None:
+    with pytest.raises(ScenarioError, match=wanted):
+        load_scenario(write(tmp_path, text))

@@ -73,13 +73,18 @@ class Run:
         stuck: bool = False,
         record: bool = True,
         label: str = "",
+        mode: str = "",
+        marks: str = "",
+        detail: str = "",
+        recheck: bool = False,
         **more: object,
     ) -> int:
         """Let one part come, be judged as ``verdict`` and reach the gate; return its number."""
         self.n += 1
         self.part_id += 1
         defective = truth != "good"
-        self.events.append({"kind": "part", "t_ms": self.now, "n": self.n, "truth": truth, "defective": defective})
+        said = {k: v for k, v in {"mode": mode, "marks": marks}.items() if v}
+        self.events.append({"kind": "part", "t_ms": self.now, "n": self.n, "truth": truth, "defective": defective} | said)
         self.about("assigned", 5, owned=True)
         n_shown = self.n if shows is None else shows
         frame = {"kind": "frame", "t_ms": self.now + 10, "frame_counter": 1000 + self.n, "n": n_shown, "in_view": self.n}
@@ -91,9 +96,9 @@ class Run:
             self.about("latched", 30, verdict=held)
         opens = held == "PASS" if passed is None else passed
         gate = {"kind": "gate", "t_ms": self.now + 310, "n": self.n, "passed": opens or stuck}
-        self.events.append(gate | ({"stuck": True} if stuck else {}))
+        self.events.append(gate | ({"stuck": True} if stuck else {}) | ({"exit": "recheck"} if recheck else {}))
         if decided:
-            self.about("decided", 315, verdict=held, passed=opens, detail="")
+            self.about("decided", 315, verdict=held, passed=opens, detail=detail)
         return self.n
 
     def record(self, verdict: str, label: str = "", **more: object) -> dict[str, Any]:

@@ -250,3 +250,15 @@ def test_feeding_without_end() -> None:
     line.feed(math.inf)
     assert len(run(line, [100.0] * 200).edges) > 300
     assert not line.idle
+
+
+def test_what_goes_to_the_recheck_exit_has_not_passed_and_falls_into_no_bin() -> None:
+    line = world()
+    line.feed(3)
+    line.jam(1, 3)
+    arrived = 0
+    for i in range(400):
+        got = line.advance(START + 5 * i, gate_open=False, recheck_open=True)
+        arrived += len(got.arrivals)
+        assert (got.passed, got.rechecked, got.slipped, got.fallen) == (False, True, frozenset(), ())
+    assert arrived == 3

@@ -1,0 +1,126 @@
+"""``gateway simulate MAP``: your own line without hardware: a PLC that runs the map's blocks, a belt, and a camera.
+
+The PLC listens where the map says, so that a gateway.yaml written for the real one is tested as it stands; what the line needs
+there is printed. Once a second it says how the line goes, and what escaped, which only it can know. Ctrl-C ends it, or that
+all the parts of --parts have left the gate.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import json
+import signal
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from gateway.core.errors import ConfigError
+from gateway.plc.maps import LoadedMap, load_map
+from simulators.program import Program, StandError, WrongInputError
+
+ONLY_HERE = "127.0.0.1"
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the line; 0 when it ended as asked, 1 when it fell, 2 for wrong input."""
+    parser = argparse.ArgumentParser(prog="gateway simulate", description=__doc__)
+    parser.add_argument("map", type=Path, help="the line's tag map")
+    parser.add_argument("--camera-port", type=int, default=9001, metavar="P", help="port of the simulated camera (9001)")
+    parser.add_argument("--rate", type=float, default=5.0, metavar="R", help="parts per second (5)")
+    parser.add_argument("--parts", type=int, default=0, metavar="N", help="parts to feed; 0 = until Ctrl-C (0)")
+    parser.add_argument("--scenario", default="steady", metavar="NAME", help="scenario name or file (steady)")
+    parser.add_argument("--seed", type=int, default=1, metavar="S", help="seed of the line (1)")
+    parser.add_argument("--json", action="store_true", help="one JSON object a line")
+    args = parser.parse_args(argv)
+    try:
+        loaded = load_map(args.map)
+        with tempfile.TemporaryDirectory(prefix="vg-simulate-") as folder:
+            return asyncio.run(_run(args, loaded, Path(folder)))
+    except (ConfigError, WrongInputError) as error:
+        print(error, file=sys.stderr)
+        return 2
+    except StandError as error:
+        print(error, file=sys.stderr)
+        return 1
+
+
+def _config(args: argparse.Namespace, loaded: LoadedMap, folder: Path) -> dict[str, Any]:
+    plc = loaded.plc
+    if plc.driver == "memory":
+        raise ConfigError(f"{args.map}: the driver memory is for tests; a simulated line speaks s7 or modbus")
+    if plc.host not in (ONLY_HERE, "localhost", "::1"):
+        raise ConfigError(
+            f"{args.map}: plc.host is {plc.host}; a simulated PLC listens on {ONLY_HERE} alone: use a copy of the map"
+        )
+    return {
+        "line": plc.name,
+        "map": str(args.map.absolute()),
+        "protocol": plc.driver,
+        "plc_host": ONLY_HERE,
+        "plc_port": plc.port,
+        "camera_port": args.camera_port,
+        "scenario": args.scenario,
+        "seed": args.seed,
+        "parts": args.parts,
+        "parts_per_s": args.rate,
+        "ledger": str(folder / "ledger.jsonl"),
+    }
+
+
+async def _run(args: argparse.Namespace, loaded: LoadedMap, folder: Path) -> int:
+    config = _config(args, loaded, folder)
+    stop = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    line = Program(f"the simulated line {loaded.plc.name}")
+    try:
+        await line.start([sys.executable, "-m", "simulators.factory"], folder / "log", json.dumps(config))
+        ready = await line.expect(":ready")
+        _say(args, ready, _welcome(loaded, ready))
+        shown: dict[str, Any] = {}
+        while not stop.is_set() and not line.ended and ":done" not in line.said:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(0.2):
+                    await stop.wait()
+            if (now := line.said.get(":progress", {})) is not shown and now:
+                shown = now
+                _say(args, now, _progress(now))
+        if line.ended:
+            raise line.why_ended("ended")
+        last = line.said.get(":done") or shown
+        _say(args, last, f"ended: {_progress(last)}" if last else "ended before the first part")
+    finally:
+        await line.stop()
+    return 0
+
+
+def _say(args: argparse.Namespace, said: dict[str, Any], words: str) -> None:
+    print(json.dumps(said) if args.json else words, flush=True)
+
+
+def _welcome(loaded: LoadedMap, ready: dict[str, Any]) -> str:
+    geometry = ready["geometry"]
+    camera = (
+        f"{{name: Cam1, kind: simulated, host: {ONLY_HERE}, port: {ready['camera_port']}, offset: {geometry['camera_offset']}}}"
+    )
+    rate = f"{{parts_per_s: {geometry['most_parts_per_s']:g}, plc_scan_ms: {geometry['scan_ms']:g}}}"
+    return (
+        f"PLC {loaded.plc.name} ({loaded.plc.driver}) listens on {ONLY_HERE}:{ready['plc_port']}; "
+        "its line in gateway.yaml needs:\n"
+        f"    cameras: [{camera}]\n    bind: {{by: encoder, window: {geometry['bind_window']}}}\n    rate: {rate}"
+    )
+
+
+def _progress(now: dict[str, Any]) -> str:
+    return (
+        f"{now['parts']} parts at the gate: {now['passed']} passed, {now['rejected']} rejected; "
+        f"{now['defective']} were defective, {now['escaped']} escaped"
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())
