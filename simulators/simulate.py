@@ -1,8 +1,8 @@
 """``gateway simulate MAP``: your own line without hardware: a PLC that runs the map's blocks, a belt, and a camera.
 
 The PLC listens where the map says, so that a gateway.yaml written for the real one is tested as it stands; what the line needs
-there is printed. Once a second it says how the line goes, and what escaped, which only it can know. Ctrl-C ends it, or that
-all the parts of --parts have left the gate.
+there is printed. Once a second it says how the line goes, and how many defective parts passed, which only it can know. Ctrl-C
+ends it, or that all the parts of --parts have left the gate.
 """
 
 from __future__ import annotations
@@ -72,6 +72,8 @@ def _config(args: argparse.Namespace, loaded: LoadedMap, folder: Path) -> dict[s
 
 
 async def _run(args: argparse.Namespace, loaded: LoadedMap, folder: Path) -> int:
+    if not 0 < args.rate <= 200:
+        raise ConfigError(f"--rate {args.rate:g}: give parts per second, more than 0 and at most 200")
     config = _config(args, loaded, folder)
     stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -118,7 +120,7 @@ def _welcome(loaded: LoadedMap, ready: dict[str, Any]) -> str:
 def _progress(now: dict[str, Any]) -> str:
     return (
         f"{now['parts']} parts at the gate: {now['passed']} passed, {now['rejected']} rejected; "
-        f"{now['defective']} were defective, {now['escaped']} escaped"
+        f"{now['defective']} were defective, {now['escaped']} of them passed"
     )
 
 

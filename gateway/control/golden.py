@@ -91,6 +91,27 @@ def remember_in(file: Path) -> Callable[[int], None]:
     return remember
 
 
+def remember_offline_in(file: Path) -> Callable[[bool], None]:
+    """Return what makes ``file`` exist while the line is offline by command; GatewayError when it cannot."""
+
+    def remember(offline: bool) -> None:
+        try:
+            if offline:
+                with file.open("w") as out:
+                    os.fsync(out.fileno())
+            else:
+                file.unlink(missing_ok=True)
+            folder = os.open(file.parent, os.O_RDONLY)
+            try:
+                os.fsync(folder)
+            finally:
+                os.close(folder)
+        except OSError as error:
+            raise GatewayError(f"{file}: {error.strerror}; it holds whether a restart begins offline") from None
+
+    return remember
+
+
 def first_serving(line: LineConfig, file: Path) -> tuple[Serving | None, str]:
     """Return what serves from the start on: the recipe that ``file`` names, or at the first start of all that of ``model``.
 

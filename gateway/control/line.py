@@ -73,6 +73,8 @@ class Line:
         traced: bool = False,
         config_rejected: str = "",
         recipes: Recipes | None = None,
+        offline: bool = False,
+        remember_offline: Callable[[bool], None] = lambda offline: None,
         results: RingResults | None = None,
     ) -> None:
         """``record`` takes finished records; ``journal_trouble`` says why none can be kept now, or ''.
@@ -114,7 +116,13 @@ class Line:
         self._recipes.is_drained, self._recipes.on_serving = self._is_drained, self._serve
         if not writer.monitor_only:
             self._recipes.nominal = self._to_nominal
-        self._commands = PlcCommands(self._recipes, self._on_command, self.crash)
+        self._commands = PlcCommands(
+            self._recipes,
+            self._on_command,
+            self.crash,
+            offline=offline,
+            remember_offline=remember_offline,
+        )
         self._ticks = 0
         self._up: UpImage | None = None
         self._epoch = 0
@@ -225,7 +233,7 @@ class Line:
     def _start_inspection(self, effect: Inspect) -> None:
         part = effect.part
         untriggered = self._results.trouble(part.part_id)
-        trouble = self._why_no_pass(part) or untriggered or self._doubt(effect.stamps)
+        trouble = self._why_no_pass(part.trigger.t_mono_ns) or untriggered or self._doubt(effect.stamps)
         encoder = self._triggers.get(part.part_id)
         if not trouble and (untriggered is None or (encoder is None and self._triggers.may_come(part.part_id))):
             self._unsure.append(effect)
@@ -251,14 +259,14 @@ class Line:
         inspection = await self._eye.inspect(effect.part, effect.stamps)
         self._apply(self._tracker.inspected(effect.part, inspection, self._clock.mono_ns()))
 
-    def _why_no_pass(self, part: Part) -> str:
-        """Return why this part may not pass at the moment, or ''."""
-        if self._stopping_since_ns is not None and part.trigger.t_mono_ns > self._stopping_since_ns:
+    def _why_no_pass(self, t_trigger_ns: int) -> str:
+        """Return why a part triggered then may not pass at the moment, or ''."""
+        if self._stopping_since_ns is not None and t_trigger_ns > self._stopping_since_ns:
             return "the gateway is stopping"
         control = self._commands.effective(self._up.control if self._up is not None else Control.SET_OFFLINE)
         if control & Control.SET_OFFLINE:
             return "the PLC has set the gateway offline"
-        if why_not := self._recipes.force.why_not(part.trigger.t_mono_ns):
+        if why_not := self._commands.why_not(t_trigger_ns) or self._recipes.force.why_not(t_trigger_ns):
             return why_not
         if self._unacknowledged:
             return "gateway.yaml was rejected, and nobody has acknowledged that the last good one runs"
@@ -275,7 +283,7 @@ class Line:
         *,
         send: bool = True,
     ) -> None:
-        if verdict.disposition is Disposition.PASS and (trouble := self._why_no_pass(part)):
+        if verdict.disposition is Disposition.PASS and (trouble := self._why_no_pass(part.trigger.t_mono_ns)):
             verdict = not_inspected(part.part_id, trouble)
         elif verdict.disposition is Disposition.FAIL and (why_not := self._recipes.force.why_not(part.trigger.t_mono_ns)):
             verdict = not_inspected(part.part_id, why_not)  # a defect of which kind of part?
@@ -306,7 +314,8 @@ class Line:
     def tokens(self) -> Sequence[tuple[int, int, int]]:
         """Return the ring to write now, without any PASS that may not be written any more."""
         now_ns = self._clock.mono_ns()
-        return self._pending.compose(now_ns, self._journal_trouble() or self._check.failed(now_ns))
+        failed = self._check.failed(now_ns)
+        return self._pending.compose(now_ns, lambda record: failed or self._why_no_pass(record.t_trigger_mono_ns))
 
     def on_tokens_acked(self, part_ids: frozenset[int], t_mono_ns: int) -> None:
         """Complete the records of the parts whose tokens the PLC has, and show the last of them."""

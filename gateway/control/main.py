@@ -19,7 +19,7 @@ from gateway.control.ack import AckResults, RingResults
 from gateway.control.clock import Clock
 from gateway.control.config import ControlConfig, LineConfig, tracker_config
 from gateway.control.eye import Eye
-from gateway.control.golden import first_serving, load_recipe, remember_in
+from gateway.control.golden import first_serving, load_recipe, remember_in, remember_offline_in
 from gateway.control.line import Line
 from gateway.control.pictures import PictureWatch
 from gateway.control.recipes import Recipes
@@ -102,7 +102,7 @@ async def run(config: ControlConfig) -> None:
     stop = stop_requested()
     line_config = config.line
     loaded = load_map(line_config.plc)
-    remembered = config.journal.with_name("recipe")
+    remembered, offline = config.journal.with_name("recipe"), config.journal.with_name("offline")
     serving, why_none = first_serving(line_config, remembered)
     clock = Clock()
     journal = Journal(config.journal)
@@ -168,6 +168,8 @@ async def run(config: ControlConfig) -> None:
         pictures=pictures,
         config_rejected=config.rejected,
         recipes=recipes,
+        offline=offline.exists(),
+        remember_offline=remember_offline_in(offline),
         results=results,
     )
     driver = loaded.plc.build(loaded.map)

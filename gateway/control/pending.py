@@ -54,11 +54,11 @@ class Pending:
         while len(self._drafts) > MAX_DRAFTS:
             self._finish(next(iter(self._drafts)), "too many parts wait for the link")
 
-    def compose(self, now_ns: int, trouble: str) -> Sequence[tuple[int, int, int]]:
+    def compose(self, now_ns: int, why_not: Callable[[PartJudged], str]) -> Sequence[tuple[int, int, int]]:
         """Return the ring to write now; what may not be written any more is taken out of it first.
 
-        ``trouble`` says why no PASS may be issued at the moment, or ''; one that was written before stays, for the PLC may
-        have it.
+        ``why_not`` says why this PASS may not be issued at the moment, or ''; one that was written before stays, for the PLC
+        may have it.
         """
         for part_id, draft in list(self._drafts.items()):
             passing = draft.record.disposition == Disposition.PASS.name
@@ -66,7 +66,7 @@ class Pending:
                 self._finish(part_id, "a later part took its slot of the ring")
             elif passing and now_ns > draft.due_ns:
                 self._finish(part_id, "its token could not be written before the deadline")
-            elif passing and trouble and not draft.sent:
+            elif passing and not draft.sent and (trouble := why_not(draft.record)):
                 self._finish(part_id, trouble)
             else:
                 draft.sent = True

@@ -11,9 +11,10 @@ from collections.abc import Callable
 
 from gateway.control.config import Authority
 from gateway.control.recipes import Recipes
+from gateway.core.errors import GatewayError
 from gateway.core.events import CommandEnded
 from gateway.core.handshake import Control, Status1
-from gateway.core.plc_command import Command, CommandExchange, Request
+from gateway.core.plc_command import Command, CommandExchange, Exchange, Request
 from gateway.plc.listener import UpImage
 
 
@@ -21,16 +22,27 @@ class PlcCommands:
     """One line's commands; ``on_bug`` takes what went wrong where nobody awaits it."""
 
     def __init__(
-        self, recipes: Recipes, record: Callable[[CommandEnded], None], on_bug: Callable[[BaseException], None]
+        self,
+        recipes: Recipes,
+        record: Callable[[CommandEnded], None],
+        on_bug: Callable[[BaseException], None],
+        *,
+        offline: bool = False,
+        remember_offline: Callable[[bool], None] = lambda offline: None,
     ) -> None:
-        """Start with no command, online; ``record`` takes records without line and time."""
+        """Start with no command; ``record`` takes records without line and time.
+
+        ``offline`` is what ``remember_offline`` was told last: GO_OFFLINE outlives a restart. It blocks; GatewayError in
+        words.
+        """
         self._recipes = recipes
         self._record = record
         self._on_bug = on_bug
         self._exchange = CommandExchange()
         self._task: asyncio.Task[None] | None = None
         self._control = 0
-        self._offline = False
+        self._offline = offline
+        self._remember_offline = remember_offline
         self._raised_ns: int | None = None
         """When ExecuteCommand was first read as raised (monotonic)."""
         self._answer: bool | None = None
@@ -45,6 +57,11 @@ class PlcCommands:
     def test_ready(self) -> bool:
         """Return whether a test run could begin now."""
         return self._recipes.can_test and self._task is None
+
+    def why_not(self, t_trigger_ns: int) -> str:
+        """Return why a part triggered then is not to be judged, or '': a command raised by then may be about it."""
+        being_given = self._exchange.state in (Exchange.IDLE, Exchange.EXECUTING) and self._raised_ns is not None
+        return "a command is being given" if being_given and t_trigger_ns >= (self._raised_ns or 0) else ""
 
     def effective(self, control: int) -> int:
         """Return the control word with SetOffline as it stands: the PLC's bit, or its command GO_OFFLINE."""
@@ -106,17 +123,25 @@ class PlcCommands:
         match command:
             case Command.GO_OFFLINE:
                 self._offline = True
-                return True, ""
+                return await self._remember(offline=True)
             case Command.GO_ONLINE:
                 if self._control & Control.SET_OFFLINE:
                     return False, "the PLC holds SetOffline"
-                self._offline = False
-                return True, ""
+                done, why = await self._remember(offline=False)
+                self._offline = self._offline and not done
+                return done, why
             case Command.SET_RECIPE:
                 why = await self._recipes.change(arg, "plc", self._raised_ns)
                 return not why, why
             case Command.TEST_RUN:
                 return await self._recipes.test_run()
+
+    async def _remember(self, *, offline: bool) -> tuple[bool, str]:
+        try:
+            await asyncio.to_thread(self._remember_offline, offline)
+        except GatewayError as error:
+            return False, str(error)
+        return True, ""
 
     def _tell(self, command: str, arg: int, by: str, *, done: bool, detail: str) -> None:
         self._record(CommandEnded(line="", t_utc_ns=0, command=command, arg=arg, by=by, done=done, detail=detail))

@@ -13,6 +13,7 @@ from gateway.control.line import Line
 from gateway.control.pictures import PictureWatch
 from gateway.control.recipes import Recipes
 from gateway.control.writer import Writer
+from gateway.core.errors import GatewayError
 from gateway.core.events import PartJudged, Record
 from gateway.core.frame import FrameStamp
 from gateway.core.handshake import AdjustResult, Control, Token, read_token
@@ -111,6 +112,12 @@ class Stand:
     traced: bool = False
     recipes: Callable[[Callable[[], int]], Recipes] | None = None
     """Makes the line's recipes of its clock; without it the line has none."""
+    offline: bool = False
+    """Offline by a command of before the start."""
+    remembered: list[bool] = field(default_factory=list)
+    """What a restart would find of it."""
+    disk: str = ""
+    """Why it cannot be remembered."""
     command: tuple[int, int] = (0, 0)
     """Command and CommandArg."""
     reopened: list[str] = field(default_factory=list)
@@ -150,7 +157,14 @@ class Stand:
             results=self._ack_results() if self.ack else None,
             traced=self.traced,
             recipes=self.recipes(lambda: self.now_ns) if self.recipes is not None else None,
+            offline=self.offline,
+            remember_offline=self._remember,
         )
+
+    def _remember(self, offline: bool) -> None:
+        if self.disk:
+            raise GatewayError(self.disk)
+        self.remembered.append(offline)
 
     def _ack_results(self) -> AckResults:
         return AckResults(

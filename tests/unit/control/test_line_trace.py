@@ -16,6 +16,8 @@ from tests.unit.control.line_stand import Stand
 async def stand() -> AsyncIterator[Stand]:
     stand = Stand(traced=True)
     stand.connect()
+    now_ns = stand.now_ns
+    stand.line.on_trace(TraceImage(t_asked_mono_ns=now_ns, t_mono_ns=now_ns, part_id=0, texts={}, first=True))
     yield stand
     await stand.leave()
 

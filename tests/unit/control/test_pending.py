@@ -46,7 +46,7 @@ class Line:
 
     def written(self, now_ns: int = 0, trouble: str = "") -> list[int]:
         """Return the parts whose tokens the next write of the ring carries."""
-        return sorted(part for part, verdict, _ in self.pending.compose(now_ns, trouble) if verdict)
+        return sorted(part for part, verdict, _ in self.pending.compose(now_ns, lambda record: trouble) if verdict)
 
     @property
     def fates(self) -> list[tuple[int, str, str, tuple[str, ...]]]:

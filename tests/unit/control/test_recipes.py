@@ -391,6 +391,65 @@ async def test_offline_and_online_by_command(stand: Stand) -> None:
     assert status(stand)[0] & ~Status1.INSPECTION_COMPLETED == Status1.ONLINE | Status1.TRIGGER_READY
 
 
+async def test_offline_by_command_outlives_a_restart(stand: Stand) -> None:
+    assert await carry_out(stand, Command.GO_OFFLINE)
+    assert stand.remembered == [True]
+    again = Stand(offline=True)
+    again.connect()
+    again.line.on_camera("cam", True)
+    again.tick(1)
+    assert not status(again)[0] & (Status1.ONLINE | Status1.TRIGGER_READY)
+    part = again.part()
+    again.frame()
+    assert again.write()[part] is Disposition.NOT_INSPECTED
+    assert await carry_out(stand, Command.GO_ONLINE)
+    assert stand.remembered == [True, False]
+
+
+async def test_what_cannot_be_remembered_is_no_success_and_leaves_the_line_offline(stand: Stand) -> None:
+    stand.disk = "offline: No space left on device"
+    assert not await carry_out(stand, Command.GO_OFFLINE)
+    assert not status(stand)[0] & Status1.ONLINE
+    assert not await carry_out(stand, Command.GO_ONLINE)
+    assert not status(stand)[0] & Status1.ONLINE
+    assert stand.of(CommandEnded)[-1].detail == stand.disk
+
+
+async def test_a_part_that_came_while_a_command_was_being_given_is_not_judged_before_it_is_known(stand: Stand) -> None:
+    """Two reads show the command differently, so that it begins with a third; the part came with the first."""
+    stand.command, stand.control = (Command.SET_RECIPE, 1), stand.control | Control.EXECUTE_COMMAND
+    stand.now_ns += MS
+    part = stand.part()
+    stand.command = (Command.SET_RECIPE, 2)
+    stand.now_ns += MS
+    stand.read()
+    stand.frame()
+    await stand.settle()
+    assert stand.write()[part] is Disposition.NOT_INSPECTED
+    stand.now_ns += MS
+    await until(stand, Status1.COMMAND_COMPLETED)
+    drop(stand)
+    after = stand.part()
+    stand.frame()
+    await stand.answer()
+    assert stand.write()[after] is Disposition.PASS
+
+
+@pytest.mark.parametrize("what", [Control.SET_OFFLINE, Control.EXECUTE_COMMAND, Control(1 << 9)])
+async def test_a_pass_that_is_not_sent_yet_is_taken_back_when_the_plc_says_otherwise(stand: Stand, what: Control) -> None:
+    part = await stand.inspected_part()
+    stand.control |= what
+    stand.command = (Command.GO_OFFLINE, 0)
+    for _ in range(2):
+        stand.now_ns += MS
+        stand.read()
+    await stand.settle()
+    await asyncio.sleep(0.05)
+    assert part not in stand.write()
+    [record] = stand.of(PartJudged)
+    assert (record.disposition, record.token) == ("NOT_INSPECTED", "void")
+
+
 async def test_an_unknown_command_fails_and_says_which_there_are(stand: Stand) -> None:
     assert not await carry_out(stand, 77)
     [ended] = stand.of(CommandEnded)

@@ -16,13 +16,13 @@ MS = 1_000_000
 SCAN = 10 * MS
 
 
-def judged(part_id: int) -> PartJudged:
-    return PartJudged(line="press", t_utc_ns=1, part_id=part_id, epoch=9, disposition="PASS")
+def judged(part_id: int, epoch: int = 9) -> PartJudged:
+    return PartJudged(line="press", t_utc_ns=1, part_id=part_id, epoch=epoch, disposition="PASS")
 
 
 @dataclass
 class Stand:
-    """A trace block that the PLC writes, and what came out."""
+    """A trace block that the PLC writes, empty when it is first read, and what came out."""
 
     now_ns: int = 1_000 * MS
     records: list[PartJudged] = field(default_factory=list)
@@ -31,16 +31,17 @@ class Stand:
 
     def __post_init__(self) -> None:
         self.trace = Trace(self.records.append, settle_ns=SCAN)
+        self.read(0, first=True)
 
     def pass_by(self, count: int = 1) -> int:
         self.trace.admitted(self.head, self.head + count, self.now_ns)
         self.head += count
         return self.head
 
-    def read(self, part_id: int, after_ms: float = 0, **texts: str | None) -> None:
+    def read(self, part_id: int, after_ms: float = 0, *, first: bool = False, **texts: str | None) -> None:
         self.now_ns += int(after_ms * MS)
-        image = TraceImage(t_asked_mono_ns=self.now_ns, t_mono_ns=self.now_ns, part_id=part_id, texts=texts)
-        self.trace.take(image)
+        now_ns = self.now_ns
+        self.trace.take(TraceImage(t_asked_mono_ns=now_ns, t_mono_ns=now_ns, part_id=part_id, texts=texts, first=first))
 
     def judge(self, part_id: int) -> None:
         self.trace.judged(judged(part_id), self.now_ns)
@@ -157,6 +158,7 @@ def test_nothing_outlives_the_ownership_for_part_ids_come_again() -> None:
     stand.read(11, serial="A")
     stand.read(11, 10, serial="A")
     stand.trace.abandon()
+    stand.read(0, 10)
     stand.head = 10
     stand.pass_by()
     stand.judge(11)
@@ -164,6 +166,43 @@ def test_nothing_outlives_the_ownership_for_part_ids_come_again() -> None:
     assert stand.records == [], "one read since then is not two"
     stand.read(11, 10, serial="A")
     assert stand.serials() == {11: "A"}
+
+
+@pytest.mark.parametrize("seen_again_by", ["abandon", "baseline", "the first connect"])
+def test_a_block_that_the_plc_kept_over_a_restart_is_not_about_the_new_part_of_the_same_id(seen_again_by: str) -> None:
+    stand = Stand()
+    if seen_again_by == "the first connect":
+        stand.trace = Trace(stand.records.append, settle_ns=SCAN)
+    elif seen_again_by == "abandon":
+        stand.trace.abandon()
+    stand.read(11, 10, first=seen_again_by == "baseline", serial="OLD-11", lot="L")
+    stand.pass_by()
+    stand.judge(11)
+    for _ in range(5):
+        stand.read(11, 10, serial="OLD-11", lot="L")
+    assert stand.records == []
+    stand.read(11, 10, serial="NEW-11", lot="L")
+    stand.read(11, 10, serial="NEW-11", lot="L")
+    assert stand.serials() == {11: "NEW-11"}
+
+
+def test_a_block_once_seen_to_change_is_believed_until_the_next_restart() -> None:
+    stand = Stand()
+    stand.read(12, 10, first=True, serial="OLD-12")
+    stand.pass_by()
+    stand.read(11, 10, serial="A")
+    stand.pass_by()
+    stand.read(12, 10, serial="OLD-12")  # the reader on the line read the same label again
+    stand.read(12, 10, serial="OLD-12")
+    stand.judge(11)
+    stand.judge(12)
+    assert stand.serials() == {11: "", 12: "OLD-12"}
+    stand.pass_by()
+    stand.read(13, 10, first=True, serial="B")
+    stand.read(13, 10, serial="B")
+    stand.judge(13)
+    stand.wait(HOLD_NS / MS)
+    assert stand.serials()[13] == ""
 
 
 def test_texts_of_a_part_that_was_never_recorded_are_not_a_later_part_s_of_the_same_id() -> None:
@@ -275,3 +314,29 @@ def test_whatever_is_read_when_no_part_gets_another_part_s_serial(data: st.DataO
     assert sorted(stand.serials()) == list(range(11, stand.head + 1)), "exactly one record each"
     for part_id, serial in stand.serials().items():
         assert serial in ("", f"S{part_id}")
+
+
+@settings(max_examples=200, deadline=None, database=None)
+@given(st.data())
+def test_no_part_gets_a_serial_of_the_same_part_id_before_a_restart(data: st.DataObject) -> None:
+    """The PLC keeps the block over its restarts, and counts the parts anew from 10."""
+    stand = Stand()
+    life, block, read_at_once = 0, (0, ""), False
+    for _ in range(data.draw(st.integers(1, 60))):
+        match data.draw(st.sampled_from(["part", "part", "silent", "read", "read", "read", "restart"])):
+            case "part":
+                new = stand.pass_by()
+                stand.trace.judged(judged(new, life), stand.now_ns)
+                block = (new, f"S{life}-{new}")
+                stand.now_ns += SCAN
+            case "silent":  # the PLC's reader does not work: the block stays as it is
+                stand.trace.judged(judged(stand.pass_by(), life), stand.now_ns)
+            case "read":
+                stand.read(block[0], 10, first=read_at_once, serial=block[1])
+                read_at_once = False
+            case _:
+                stand.trace.abandon()
+                life, stand.head, read_at_once = life + 1, 10, data.draw(st.booleans())
+    stand.trace.abandon()
+    for record in stand.records:
+        assert record.serial in ("", f"S{record.epoch}-{record.part_id}")
