@@ -48,7 +48,8 @@ async def _move(
 ) -> str:
     """Return why the parameter could not be brought to ``nominal``, or ''."""
     low, high = tag.range or (0.0, 0.0)
-    while True:
+    most = 1 if tag.step is None else math.ceil((high - low) / tag.step) + 1  # from one end to the other, and a last look
+    for _ in range(most + 1):
         old = holds(tag.name)
         if old is None:
             return "what it holds is not known"
@@ -67,6 +68,7 @@ async def _move(
         answer = await adjust(command)
         if answer.result != "confirmed":
             return answer.result
+    return "it does not stay where it was put"
 
 
 def _words(value: float | None) -> str:

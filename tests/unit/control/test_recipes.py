@@ -12,15 +12,16 @@ import pytest
 
 from gateway.control import recipes as module
 from gateway.control.config import Authority, Recipe
+from gateway.control.nominal import to_nominal
 from gateway.control.recipes import Golden, Recipes, Serving
-from gateway.core.commands import SetRecipe
+from gateway.core.commands import AdjustParameter, Answer, SetRecipe
 from gateway.core.errors import GatewayError, ModelError
 from gateway.core.events import AlarmChanged, CommandEnded, LineState, ParameterWritten, PartJudged
 from gateway.core.handshake import Control, ErrorCode, OfflineReason, Status1, Status2
 from gateway.core.plc_command import Command
 from gateway.core.verdict import Disposition
 from gateway.plc.listener import UpImage
-from tests.unit.control.line_stand import MS, RULE, FakeLink, Stand
+from tests.unit.control.line_stand import MAP, MS, RULE, FakeLink, Stand
 
 BRACKET = Recipe(number=1, name="bracket", model=Path("models/bracket"))
 HOUSING = Recipe(number=2, name="housing", model=Path("models/housing"), params={"PressForce": 108.0})
@@ -524,6 +525,21 @@ async def test_a_parameter_that_may_not_be_moved_is_told_and_the_recipe_is_set_a
         "NOT_NOMINAL": "PressForce holds 100, the nominal of recipe 2 is 108: blocked: the PLC's AdjustPermit is off"
     }
     assert status(stand)[0] & Status1.TRIGGER_READY
+
+
+async def test_a_parameter_that_does_not_stay_does_not_hold_the_line_up_for_ever() -> None:
+    asked: list[float] = []
+
+    async def accepted_and_forgotten(command: AdjustParameter) -> Answer:
+        asked.append(command.value)
+        return Answer(id=command.id, result="confirmed", old=command.expected_old, new=command.value)
+
+    left = await to_nominal(
+        "press", HOUSING, params={t.name: t for t in MAP.params()}, holds=lambda name: 100.0, adjust=accepted_and_forgotten
+    )
+    assert len(left) == 1
+    assert "does not stay" in left[0]
+    assert 2 < len(asked) < 30
 
 
 async def test_a_rate_limit_ends_the_way_back(stand: Stand) -> None:
