@@ -6,12 +6,15 @@ Paths are relative to the file. What a process needs is handed to it as JSON by 
 from __future__ import annotations
 
 import json
+import os
+import tempfile
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
-from pydantic import Field, ValidationError, model_validator
+from pydantic import BaseModel, Field, ValidationError, model_validator
+from pydantic_core import ErrorDetails
 
 from gateway.actions.adjust import AdjustRule
 from gateway.control.config import ControlConfig, LineConfig, Strict
@@ -19,6 +22,7 @@ from gateway.control.recipe_check import mistakes
 from gateway.core.errors import ConfigError, GatewayError, Problem
 from gateway.core.tags import Address
 from gateway.core.texts import is_text
+from gateway.plc.map_problems import near
 from gateway.plc.maps import LoadedMap, load_map
 from gateway.services.config import OpcUaConfig, PicturesConfig, ServicesConfig
 from gateway.vision.package import Package, load_package
@@ -74,7 +78,9 @@ def load_config(path: Path) -> GatewayConfig:
     try:
         config = GatewayConfig.model_validate(source.data)
     except ValidationError as error:
-        raise ConfigError(sorted(source.problems(error.errors()), key=lambda p: (p.line, p.column))) from None
+        found = error.errors()
+        said = [_spelled(p, e) for p, e in zip(source.problems(found), found, strict=True)]
+        raise ConfigError(sorted(said, key=lambda p: (p.line, p.column))) from None
     base = path.resolve().parent
     config.data = base / config.data
     opcua, pictures = config.opcua, config.pictures
@@ -95,6 +101,44 @@ def load_config(path: Path) -> GatewayConfig:
     return config
 
 
+def _spelled(problem: Problem, error: ErrorDetails) -> Problem:
+    """Return the problem with the key that was probably meant, when it is about an unknown one."""
+    if error["type"] != "extra_forbidden":
+        return problem
+    *parents, key = error["loc"]
+    models: list[type[BaseModel]] = [GatewayConfig]
+    for name in parents:
+        fields = [m.model_fields[name].annotation for m in models if name in m.model_fields]
+        if fields:
+            models = [m for field in fields for m in _models(field)]
+        elif isinstance(name, str):  # the tag of a union
+            models = [m for m in models if any(name in get_args(f.annotation) for f in m.model_fields.values())]
+    hint = near(str(key), [name for m in models for name in m.model_fields])
+    return replace(problem, message=f"unknown key {key!r}{hint}") if hint else problem
+
+
+def _models(annotation: Any) -> list[type[BaseModel]]:
+    """Return the sections that a field may hold, also in a list, a union or beside None."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return [annotation]
+    return [m for part in get_args(annotation) for m in _models(part)]
+
+
+def nearest_folder(folder: Path) -> tuple[Path, str]:
+    """Return the nearest parent of ``folder`` that exists, and why nothing can be made in it, '' when it can."""
+    parent = next(p for p in folder.absolute().parents if p.exists())
+    if not parent.is_dir():
+        return parent, "is a file"
+    if not os.access(parent, os.W_OK | os.X_OK):
+        return parent, "cannot be written by this user"
+    # Root may everything, and yet /proc or a read-only mount takes no folder: only a try tells.
+    try:
+        Path(tempfile.mkdtemp(prefix=".gateway-", dir=parent)).rmdir()
+    except OSError as error:
+        return parent, f"takes no folder: {error.strerror}"
+    return parent, ""
+
+
 class _Check:
     """What one section's model cannot see: the files that it names, and the other sections."""
 
@@ -110,6 +154,10 @@ class _Check:
         """Return every problem, those of the tag maps in their own files."""
         if self._config.data.exists() and not self._config.data.is_dir():
             self._say(("data",), "is a file; name a folder")
+        elif not self._config.data.exists():
+            parent, why = nearest_folder(self._config.data)
+            if why:
+                self._say(("data",), f"cannot be made: {parent} {why}; make the folder, or name another")
         maps = [self._line(i, line) for i, line in enumerate(self._config.lines)]
         self._one_owner(maps)
         return self._problems
@@ -121,7 +169,11 @@ class _Check:
             loaded = load_map(line.plc)
         except ConfigError as error:
             known = set(map(str, self._problems))  # two lines may share a map
-            self._problems.extend(p for p in error.problems if str(p) not in known)
+            for p in error.problems:
+                if not p.line and p.file == str(line.plc):  # the file as a whole: what is wrong is that it is named here
+                    self._say((*at, "plc"), str(p))
+                elif str(p) not in known:
+                    self._problems.append(p)
         try:
             self._channels(at, line, load_package(line.model))
         except GatewayError as error:

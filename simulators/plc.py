@@ -190,10 +190,10 @@ class PlcLogic:
         if owner == "granted":
             self._adjust.baseline()
         self._rule.look(inputs)
-        if inputs.encoder_fault:
-            self._started_at, self._rejecting = inputs.encoder, True
         for encoder in inputs.latches:
             self._assign(encoder, inputs)
+        if inputs.encoder_fault:
+            self._lose_belt(inputs)
         if self._owner.alive:
             self._latch(inputs)
         self._station.reset(inputs.reset, self._rule.causes)
@@ -270,6 +270,12 @@ class PlcLogic:
             self._ack.trigger(self._part_id, speaks=self._owner.speaks)
         self._event("assigned", inputs, self._part_id, encoder)
 
+    def _lose_belt(self, inputs: PlcInputs) -> None:
+        """Follow no part by counts that are not to be trusted; none passes until those on the belt must have left it."""
+        self._tracking.clear()
+        self._station.lose()
+        self._started_at, self._rejecting = inputs.encoder, True
+
     def _move_gate(self, inputs: PlcInputs) -> None:
         """Report the parts that have arrived since the last scan, as the gate stood then; set the gate for what comes."""
         if self._rejecting and counts_between(self._started_at, inputs.encoder) >= self._camera_to_gate:
@@ -287,6 +293,7 @@ class PlcLogic:
         if self._station.stop and not self._stopped:
             self._event("stopped", inputs, detail=self._station.stop)
             self._stopped = True
+        self._rule.withdraw(self._tracking)
         gate = self._tracking.at_gate(inputs.encoder)
         if self._rejecting or self._stopped or (gate is Decision.OPEN and self._rule.shut):
             gate = Decision.CLOSED

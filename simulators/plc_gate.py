@@ -9,10 +9,13 @@ and Status2; it does not know where parts are, nor how the line is stopped. Its 
   away in every other mode; MonitorOnly lets pass what ExternalReject does not turn away.
 - What the gateway said of itself (Simulated, ModelUnverified) is remembered with the verdict: a simulated gateway's PASS is
   worth nothing when a real one has taken over.
+- What Bypass or MonitorOnly alone lets through is turned away as soon as the key leaves that mode, even in the gate's window.
 - The limits of Bypass count on over a restart, until the key is turned back; a part beyond the number is turned away at once.
 """
 
 from __future__ import annotations
+
+from collections.abc import Iterable
 
 from simulators.plant import Mode, PlcInputs, Settings, StopReason
 from simulators.plc_memory import BlockMemory
@@ -104,6 +107,7 @@ class ExitRule:
             return Decision.CLOSED
         if mode is Mode.MONITOR_ONLY:
             part.why = "monitor only"
+            part.let_by = Mode.MONITOR_ONLY
             return Decision.OPEN
         if part.verdict in ("", "NOT_INSPECTED"):
             return self._to_recheck(part, "not inspected") if self._recheck is Decision.RECHECK else Decision.CLOSED
@@ -111,6 +115,13 @@ class ExitRule:
             part.why = "manual"
             return Decision.CLOSED
         return self._by_verdict(part)
+
+    def withdraw(self, parts: Iterable[TrackedPart]) -> None:
+        """Turn away what only a mode of the key lets through that is no longer the present one; looked at in every scan."""
+        for part in parts:
+            if part.exit is Decision.OPEN and part.let_by not in (Mode.AUTOMATIC, self.mode):
+                part.exit = Decision.CLOSED
+                part.why = "the key was turned"
 
     def _by_verdict(self, part: TrackedPart) -> Decision:
         if part.verdict != "PASS":
@@ -137,7 +148,7 @@ class ExitRule:
             part.why = "beyond the limit of bypass"
             return Decision.CLOSED
         part.why = "bypass"
-        part.bypassed = True
+        part.let_by = Mode.BYPASS
         return Decision.OPEN
 
     def _count_bypass(self, now_ms: float) -> None:

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Sequence
 
-from simulators.plant import StopReason
+from simulators.plant import Mode, StopReason
 from simulators.plc_memory import BlockMemory
 from simulators.plc_tracking import Decision, TrackedPart, counts_between
 
@@ -56,8 +56,12 @@ class RejectStation:
 
     def clear(self) -> None:
         """Forget every part, as at a first scan; a stop stays."""
-        self._falling.clear()
+        self.lose()
         self._without_token = self._rejects = 0
+
+    def lose(self) -> None:
+        """Forget the parts that have not fallen yet: the counts that would confirm them are lost; they get no outcome."""
+        self._falling.clear()
 
     def reset(self, pressed: bool, causes: Sequence[StopReason]) -> None:
         """End a stop on the rising edge of the reset input; a button held down resets nothing that comes later.
@@ -90,7 +94,7 @@ class RejectStation:
         if automatic:
             self._count(part, passed=passed)
         if passed:
-            self._report(part, BYPASSED if part.bypassed else PASSED)
+            self._report(part, BYPASSED if part.let_by is Mode.BYPASS else PASSED)
         elif took is Decision.RECHECK:
             self._report(part, REJECTED)
         elif sensor:

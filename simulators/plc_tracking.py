@@ -7,7 +7,7 @@ know who the owner is, nor how the gate is driven, nor whether a part is good.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from enum import Enum
 
@@ -64,8 +64,8 @@ class TrackedPart:
     """Its verdict is about simulated pictures."""
     unverified: bool = False
     """Its verdict comes from a model that was not verified."""
-    bypassed: bool = False
-    """Bypass lets it through."""
+    let_by: Mode = Mode.AUTOMATIC
+    """Why it may pass: Bypass or MonitorOnly alone, or (Automatic) its token."""
     why: str = ""
     """What beside its verdict decides about its exit."""
 
@@ -98,8 +98,12 @@ class ShiftRegister:
         """Return how many parts are under way, those still in the gate's window included."""
         return len(self._parts)
 
+    def __iter__(self) -> Iterator[TrackedPart]:
+        """Return the parts under way, the one farthest down the belt first."""
+        return iter(self._parts)
+
     def clear(self) -> None:
-        """Forget every part, as at a first scan."""
+        """Forget every part, as at a first scan or when the counts by which they are followed are lost."""
         self._parts.clear()
         self._by_id.clear()
 
@@ -153,7 +157,7 @@ class ShiftRegister:
         return reached
 
     def at_gate(self, encoder: int) -> Decision:
-        """Return what the gate must do now; a part's exit becomes final as it enters its window.
+        """Return what the gate must do now; a part's exit is decided as it enters its window, and only rejecting can follow.
 
         The gate turns to an exit only if the window is entered before the part is at the gate, and never while a part for
         another exit is in its own window too: when windows overlap, rejecting wins.

@@ -15,7 +15,7 @@ from gateway.plc.maps import load_map, map_schema
 
 def add(subparsers: Any) -> None:
     """Add ``map``."""
-    parser = subparsers.add_parser("map", help="check a tag map")
+    parser = subparsers.add_parser("map", help="tag maps: check, import, export, probe, commission, test against a PLC")
     actions = parser.add_subparsers(dest="action", required=True)
     check = actions.add_parser("check", help="print every mistake with file:line:column, or what the map holds")
     check.add_argument("file", type=Path)

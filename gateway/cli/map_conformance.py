@@ -10,11 +10,14 @@ import os
 import sys
 from typing import Any
 
+WHAT = """Be the PLC of a running gateway and try everything that the handshake promises. Start this where the map's host and
+port are yours, then the gateway with the map. It ends with one line a check; exit status 0 when all passed."""
+
 
 def add(actions: Any) -> None:
     """Add ``conformance`` to ``map``."""
     parser = actions.add_parser(
-        "conformance", help="be the PLC of a running gateway and try the whole handshake", description=__doc__
+        "conformance", help="be the PLC of a running gateway and try the whole handshake", description=WHAT
     )
     parser.add_argument("map", metavar="MAP", help="the tag map that the gateway under test runs with")
     parser.add_argument("--listen", metavar="HOST:PORT", help="where to serve the PLC (where the map says)")

@@ -79,6 +79,7 @@ def add(actions: Any) -> None:
     export.add_argument("file", type=Path)
     export.add_argument("--to", dest="form", required=True, choices=sorted(EXPORTERS), help="the form to write")
     export.add_argument("-o", "--output", type=Path, required=True, metavar="PATH", help="file; for tia and codesys a folder")
+    export.add_argument("--force", action="store_true", help="replace a file, or files in a folder, that are there already")
     export.add_argument("--line", default="", help="ignition: the line as gateway.yaml names it")
     export.add_argument("--camera", default="", help="ignition: the line's camera as gateway.yaml names it")
     export.add_argument("--json", action="store_true", help="print one JSON object")
@@ -91,7 +92,7 @@ def export_map(args: argparse.Namespace) -> int:
     if exporter is _ignition:
         exporter = partial(_ignition, line=args.line, camera=args.camera)
     try:
-        written = _written(exporter, args.file, args.output)
+        written = _written(exporter, args.file, args.output, force=args.force)
     except ConfigError as error:
         if not args.json:
             raise
@@ -105,11 +106,21 @@ def export_map(args: argparse.Namespace) -> int:
     return 0
 
 
-def _written(exporter: Exporter, file: Path, out: Path) -> list[Path]:
+def _written(exporter: Exporter, file: Path, out: Path, *, force: bool) -> list[Path]:
     loaded = load_map(file)
     if out.resolve() == file.resolve():
         raise ConfigError(f"{out}: is the map itself; name another file")
+    if not force and _holds_something(out):
+        raise ConfigError(f"{out}: is there already, and may have been edited; name another, or replace it with --force")
     try:
         return exporter(file, loaded, out)
     except OSError as error:
         raise ConfigError(f"{error.filename or out}: cannot be written: {error.strerror}") from None
+
+
+def _holds_something(out: Path) -> bool:
+    """Return whether writing to ``out`` may replace what somebody wrote."""
+    try:
+        return any(out.iterdir()) if out.is_dir() else out.is_file() and out.stat().st_size > 0
+    except OSError as error:
+        raise ConfigError(f"{out}: cannot be read: {error.strerror}") from None

@@ -21,6 +21,7 @@ from gateway.doctor.wire import reading
 from gateway.plc.maps import LoadedMap, load_map
 
 MOST_PLACES = 20
+MOST_UNREAD = 8
 
 
 def add(actions: Any) -> None:
@@ -63,7 +64,7 @@ def _as_json(found: Probe, round_trip_ms: float, *, as_mapped: bool | None) -> d
     tags = [{**asdict(r), "raw": r.raw.hex()} for r in found.readings]
     said: dict[str, Any] = {"round_trip_ms": round(round_trip_ms, 3), "sentinels": found.sentinels, "checksum": found.checksum}
     if as_mapped is not None:
-        said |= {"as_mapped": as_mapped, "places": [asdict(p) for p in found.places]}
+        said |= {"as_mapped": as_mapped, "places": [asdict(p) for p in found.places], "unread": found.unread}
     return {**said, "tags": tags}
 
 
@@ -83,7 +84,7 @@ def _print(loaded: LoadedMap, found: Probe, round_trip_ms: float, wanted: Expect
     print(f"sentinels: {found.sentinels or f'right, the byte order is {loaded.map.order}'}")
     print(f"InterfaceChecksum: {found.checksum or f'16#{loaded.checksum:08X}, as the map'}")
     if wanted is not None:
-        _print_places(found.places, wanted)
+        _print_places(found, wanted)
 
 
 def shown(r: Reading) -> str:
@@ -96,7 +97,12 @@ def shown(r: Reading) -> str:
     return f"{text} {r.unit}".rstrip()
 
 
-def _print_places(places: Sequence[Place], wanted: Expected) -> None:
+def _print_places(found: Probe, wanted: Expected) -> None:
+    places: Sequence[Place] = found.places
+    if not places and found.unread:
+        names = ", ".join(found.unread[:MOST_UNREAD]) + (" …" if len(found.unread) > MOST_UNREAD else "")
+        print(f"{wanted.text} stands at no tag and at no neighbour that could be read, in no word order; not read: {names}")
+        return
     if not places:
         print(f"{wanted.text} stands at no tag, in no word order and at no neighbour: another block, type or scale?")
         return

@@ -10,10 +10,13 @@ import os
 import sys
 from typing import Any
 
+WHAT = """Be the line of a tag map without hardware: a PLC where the map says, a belt with parts, and a camera. A gateway whose
+gateway.yaml names the map, and the camera as this prints it, inspects them as it would on the real line."""
+
 
 def add(subparsers: Any) -> None:
     """Add ``simulate``."""
-    parser = subparsers.add_parser("simulate", help="be the PLC, belt and camera of a tag map's line", description=__doc__)
+    parser = subparsers.add_parser("simulate", help="be the PLC, belt and camera of a tag map's line", description=WHAT)
     parser.add_argument("map", metavar="MAP", help="the line's tag map; the PLC listens where it says")
     parser.add_argument("--camera-port", metavar="P", help="port of the simulated camera (9001)")
     parser.add_argument("--rate", metavar="R", help="parts per second (5)")

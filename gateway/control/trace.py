@@ -1,8 +1,9 @@
 """Serial, lot, product and carrier of the parts: which texts of the PLC's trace block belong to which part, and since when.
 
 The block holds one part's texts at a time. They belong to a part only if the block names exactly its PartId, and only when
-two reads with a scan of the PLC between them have shown the block alike: one that meets the PLC's writing is torn. What the
-block never showed is unknown and is not guessed. No token waits for a text; a part's record waits for it a moment. Nothing
+two reads with a scan of the PLC between them have shown the block alike: one that meets the PLC's writing is torn. A block that
+has not changed since the last baseline says nothing: a PLC keeps it over a restart, after which PartIds come again. What it
+never showed is unknown and is not guessed. No token waits for a text; a part's record waits for it a moment. Nothing
 here has a say in whether a part passes.
 """
 
@@ -58,6 +59,10 @@ class Trace:
         """What is known of parts without a record."""
         self._held: dict[int, PartJudged] = {}
         self._last: TraceImage | None = None
+        self._first: TraceImage | None = None
+        """What the block showed first since the last baseline or abandon."""
+        self._old = True
+        """It has shown nothing else since: it may be about a part of the same PartId before a restart."""
         self._since_ns = 0
         self._urgent = False
         self.garbled = 0
@@ -78,12 +83,17 @@ class Trace:
 
     def take(self, image: TraceImage) -> None:
         """Take a read of the block."""
+        if image.first:
+            self._doubt()
         last, self._last, self._urgent = self._last, image, False
-        if last is None or (last.part_id, last.texts) != (image.part_id, image.texts):
+        self._first = self._first or image
+        self._old = self._old and _alike(image, self._first)
+        if last is None or not _alike(image, last):
             self._since_ns = image.t_mono_ns
             return
         # From the answer of the first read to the question of this one: in between the PLC has scanned.
-        if image.t_asked_mono_ns - self._since_ns < self._settle_ns or image.part_id not in self._open:
+        settled = image.t_asked_mono_ns - self._since_ns >= self._settle_ns
+        if self._old or not settled or image.part_id not in self._open:
             return
         for part_id in list(self._open):
             if part_id == image.part_id:
@@ -116,7 +126,11 @@ class Trace:
             self._decide(part_id, UNKNOWN)
         self._open.clear()
         self._texts.clear()
-        self._last = None
+        self._doubt()
+
+    def _doubt(self) -> None:
+        self._last = self._first = None
+        self._old = True
 
     def _decide(self, part_id: int, texts: Texts) -> None:
         del self._open[part_id]
@@ -141,6 +155,10 @@ class Trace:
                 )
         texts = Texts(**{name: text for name, text in image.texts.items() if text})
         return replace(texts, serial=serial_of(texts.serial))
+
+
+def _alike(one: TraceImage, other: TraceImage) -> bool:
+    return (one.part_id, one.texts) == (other.part_id, other.texts)
 
 
 def _with(record: PartJudged, texts: Texts) -> PartJudged:

@@ -11,6 +11,7 @@ import functools
 import operator
 from collections import deque
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from gateway.core.ack import (
     ERROR,
@@ -40,6 +41,15 @@ OWN_BITS = functools.reduce(operator.or_, SHOWN.values(), Status1.BUSY)
 """The bits of Status1 that the exchange alone decides about."""
 
 
+@dataclass(slots=True, kw_only=True)
+class _Fresh:
+    """A part without a Trigger yet: where it was triggered, when first seen, and whether its frames are there already."""
+
+    place: int
+    since_ns: int
+    exposed: bool = False
+
+
 class AckExchange:
     """One line's exchange. The first read is to be a :meth:`baseline`."""
 
@@ -60,8 +70,7 @@ class AckExchange:
         self._before = Control(0)
         self._awaiting_since_ns = 0
         self._missed_ns = 0
-        self._fresh: dict[int, tuple[int, int]] = {}
-        """Parts without a Trigger yet: where they were triggered, and when first seen."""
+        self._fresh: dict[int, _Fresh] = {}
         self._open: dict[int, bool] = {}
         """Parts without a result yet: whether a Trigger of theirs was taken."""
         self._queue: deque[PartJudged] = deque()
@@ -137,7 +146,7 @@ class AckExchange:
         now, before, self._before = Control(control), self._before, Control(control)
         rose, fell = now & ~before, before & ~now
         for part_id, encoder in parts:
-            self._fresh[part_id] = (encoder, now_ns)
+            self._fresh[part_id] = _Fresh(place=encoder, since_ns=now_ns)
             self._open[part_id] = False
         seen = not now & (Control.TRIGGER_ENABLE | Control.TRIGGER) and now_ns - self._missed_ns >= self._patience_ns
         if fell & Control.TRIGGER_ENABLE or seen:
@@ -180,8 +189,10 @@ class AckExchange:
         return None if part_id in self._fresh else self._open.get(part_id, False)
 
     def exposed(self, part_id: int) -> None:
-        """Take note that all frames of a part are there."""
-        if self._open.get(part_id):
+        """Take note that all frames of a part are there; told only once a Trigger was taken for it, which may come later."""
+        if part_id in self._fresh:
+            self._fresh[part_id].exposed = True
+        elif self._open.get(part_id):
             self._expose(ExposureEvent.EXPOSED)
 
     def has_room(self, part_id: int, now_ns: int) -> bool:
@@ -214,18 +225,21 @@ class AckExchange:
     def _match(self, now_ns: int) -> list[int]:
         """Find the part or group of a Trigger that is up, and give up what has waited too long."""
         if self._trigger is Triggering.AWAITING:
-            places = {place for place, _ in self._fresh.values()}
+            places = {part.place for part in self._fresh.values()}
             if len(self._fresh) == self._positions and len(places) == 1:
                 self._open.update(dict.fromkeys(self._fresh, True))
+                exposed = any(part.exposed for part in self._fresh.values())
                 self._fresh.clear()
                 self.acquisition_id = self.acquisition_id % 0xFFFFFFFF + 1
                 self._fire_trigger(TriggerEvent.PART)
                 self._miss(MissEvent.GOOD)
+                if exposed:
+                    self._expose(ExposureEvent.EXPOSED)
             elif len(self._fresh) >= self._positions or now_ns - self._awaiting_since_ns > self._patience_ns:
                 self._fire_trigger(TriggerEvent.AMISS)
                 self._missed(now_ns)
                 return self._give_up()
-        elif any(now_ns - since > self._patience_ns for _, since in self._fresh.values()):
+        elif any(now_ns - part.since_ns > self._patience_ns for part in self._fresh.values()):
             self._missed(now_ns)
             return self._give_up()
         return []

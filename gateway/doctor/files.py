@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from gateway.config import GatewayConfig
+from gateway.config import GatewayConfig, nearest_folder
 from gateway.core.errors import ConfigError, GatewayError
 from gateway.doctor.finding import Finding, error, ok, warning
 from gateway.last_good import folder_of, restore
@@ -29,10 +29,10 @@ def data_folder(config: GatewayConfig) -> Iterator[Finding]:
     """Look at the data folder: there, writable, private, with room."""
     folder = config.data
     if not folder.exists():
-        parent = next(p for p in folder.parents if p.exists())
-        if not os.access(parent, os.W_OK | os.X_OK):
+        parent, why = nearest_folder(folder)
+        if why:
             remedy = f"make {folder} for the gateway's user, or name another folder"
-            yield error("data", f"{folder} does not exist and {parent} cannot be written", "no record could be kept", remedy)
+            yield error("data", f"{folder} does not exist and {parent} {why}", "no record could be kept", remedy)
             return
         yield ok("data", f"{folder} is made at the first start")
         folder = parent

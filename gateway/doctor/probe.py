@@ -63,6 +63,8 @@ class Probe:
     readings: tuple[Reading, ...]
     places: tuple[Place, ...]
     """Of the expected value, if one was given; the likeliest first: what the sentinels say, then as mapped."""
+    unread: tuple[str, ...]
+    """Tags, and surroundings of blocks, that were to be searched for the expected value and could not be read."""
     sentinels: str
     """'' when both are right; otherwise what is wrong and, if it can be told, the remedy."""
     checksum: str
@@ -75,6 +77,7 @@ async def probe(loaded: LoadedMap, reader: Reader, tags: Sequence[str] = (), wan
     chosen = _chosen(tag_map, tags)
     found: list[Reading] = []
     places: list[Place] = []
+    unread: list[str] = []
     sentinels, checksum = "they could not be read", "it could not be read"
     proven: Way | None = None
     for block in tag_map.blocks:
@@ -89,14 +92,23 @@ async def probe(loaded: LoadedMap, reader: Reader, tags: Sequence[str] = (), wan
         wide = before + bytes(image.data) + behind
         if block is tag_map.up:
             search = _Search(loaded, block, wide, len(before), image)
-            sentinels, proven = _sentinels(search, dict(leaves_by_name(block)), values)
-            unread = "it can be judged only when the sentinels are right"
-            checksum = unread if sentinels else _checksum(values, loaded.checksum)
+            named = dict(leaves_by_name(block))
+            if not all(image.why_missing(leaf.offset, size_of(leaf.datatype)) for leaf in _sentinel_leaves(named)):
+                sentinels, proven = _sentinels(search, named, values)
+            not_yet = "it can be judged only when the sentinels are right"
+            checksum = not_yet if sentinels else _checksum(values, loaded.checksum)
         if wanted is not None:
+            unread += [leaf.name for leaf, _ in mine if image.why_missing(leaf.offset, max(1, size_of(leaf.datatype)))]
+            sides = (("before", before), ("behind", behind))
+            unread += [f"what lies {side} {block.name}" for side, data in sides if mine and len(data) < MARGIN]
             search = _Search(loaded, block, wide, len(before), image)
             places += [p for leaf, tag in mine if leaf.datatype in NUMERIC for p in search.places(leaf, tag, wanted)]
     places.sort(key=lambda p: ((p.order, p.shift) != proven, bool(p.remedy), p.order != tag_map.order, abs(p.shift)))
-    return Probe(readings=tuple(found), places=tuple(places), sentinels=sentinels, checksum=checksum)
+    return Probe(readings=tuple(found), places=tuple(places), unread=tuple(unread), sentinels=sentinels, checksum=checksum)
+
+
+def _sentinel_leaves(leaves: dict[str, tuple[Leaf, Tag]]) -> list[Leaf]:
+    return [leaves[name][0] for name, _ in SENTINELS]
 
 
 def _chosen(tag_map: TagMap, tags: Sequence[str]) -> set[str]:

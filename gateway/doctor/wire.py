@@ -27,6 +27,12 @@ class Image:
     data: bytearray
     missing: dict[int, str] = field(default_factory=dict)
 
+    def take(self, offset: int, data: bytes) -> None:
+        """Put in what was read at ``offset`` after all."""
+        self.data[offset : offset + len(data)] = data
+        for i in range(offset, offset + len(data)):
+            self.missing.pop(i, None)
+
     def why_missing(self, offset: int, length: int) -> str:
         """Return why these bytes could not all be read, '' when they are there."""
         return next((self.missing[i] for i in range(offset, offset + length) if i in self.missing), "")
@@ -92,14 +98,31 @@ class Reader:
             except DeviceUnavailable:
                 raise
             except DeviceError:
+                await self._ends(block, image, start, length)
                 continue
-            image.data[start : start + length] = data
-            for i in range(start, start + length):
-                image.missing.pop(i, None)
+            image.take(start, data)
+
+    async def _ends(self, block: Block, image: Image, start: int, length: int) -> None:
+        """Read of a tag that was refused what is there at its two ends, word by word: an address that is off by a few."""
+        words = range(start, start + length, 2)
+        if len(words) < 2 or block.bits:
+            return
+        for way in (words, reversed(words)):
+            for at in way:
+                try:
+                    image.take(at, await self.read(Span(block=block, offset=at, length=2)))
+                except DeviceUnavailable:
+                    raise
+                except DeviceError:
+                    break
 
     async def around(self, block: Block, margin: int) -> tuple[bytes, bytes]:
         """Return the ``margin`` bytes before and behind the block; fewer or none where the PLC has none."""
-        return await self._beside(block, -margin, margin), await self._beside(block, block.size, margin)
+        before = behind = b""
+        for length in range(margin, 0, -2):
+            before = before or await self._beside(block, -length, length)
+            behind = behind or await self._beside(block, block.size, length)
+        return before, behind
 
     async def _beside(self, block: Block, offset: int, length: int) -> bytes:
         shifted = _shifted(block, offset, length)

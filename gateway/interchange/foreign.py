@@ -113,13 +113,14 @@ def merge(taken: Taken, into: Path, out: Path) -> Imported:
     """Put the tags into the map ``into`` and write it to ``out``; ConfigError lists all conflicts, and nothing is written."""
     template = read_yaml(into)
     loaded = check_map(template)
-    known, notes = list(_same_or_new(taken, loaded, template)), list(taken.notes)
+    known, problems = _same_or_new(taken, loaded, template)
+    notes = list(taken.notes)
     fresh = [(tag, line) for tag, line, same in known if not same]
     if same := [tag.name for tag, _, same in known if same]:
         notes.append(
             f"{len(same)} tags are in the map already, unchanged: {', '.join(same[:5])}{' …' if len(same) > 5 else ''}"
         )
-    if not fresh:
+    if not fresh and not problems:
         return Imported(loaded=loaded, tags=0, blocks=(), left_out=taken.left_out, notes=tuple(notes))
     blocks, inner = _grouped(fresh, loaded, template)
     merged = _Merged(path=template.path, data=_plain(template.data), template=template)
@@ -134,7 +135,12 @@ def merge(taken: Taken, into: Path, out: Path) -> Imported:
         for j, (tag, _) in enumerate(tags):
             _place(merged, (*at, "tags", j), tag)
         merged.data["blocks"].append(plain_block(block))
-    loaded = check_map(merged)
+    try:
+        loaded = check_map(merged)
+    except ConfigError as error:
+        problems += error.problems
+    if problems:
+        raise ConfigError(problems)
     text = added(into, [b for b, _ in blocks], {i: [line for _, line in tags] for i, tags in inner.items()})
     write_map(out, text, merged.data.__eq__)
     names = tuple(b["name"] for b, _ in blocks)
@@ -149,8 +155,10 @@ def plain_name(name: str) -> str:
     return ("_" + plain if plain[0].isdigit() else plain)[:MAX_NAME]
 
 
-def _same_or_new(taken: Taken, loaded: LoadedMap, template: YamlSource) -> list[tuple[ForeignTag, dict[str, Any], bool]]:
-    """Return each tag with its line and whether it stands in the map already; ConfigError names every conflict."""
+def _same_or_new(
+    taken: Taken, loaded: LoadedMap, template: YamlSource
+) -> tuple[list[tuple[ForeignTag, dict[str, Any], bool]], list[Problem]]:
+    """Return each tag without conflict, with its line and whether it stands in the map already; and every conflict."""
     problems: list[Problem] = []
     old = {str(t.get("name")): (i, j, t) for i, b in enumerate(template.data["blocks"]) for j, t in enumerate(b["tags"])}
     blocks = [str(b["name"]) for b in template.data["blocks"]]
@@ -179,13 +187,12 @@ def _same_or_new(taken: Taken, loaded: LoadedMap, template: YamlSource) -> list[
                 place = template.problem(("blocks", i, "tags", j), "")
                 message = f"{name} is in the map already, another tag ({place.file}:{place.line}); rename or remove one of them"
                 problems.append(tag.problem("name", message))
-            result.append((tag, line, True))
+            else:
+                result.append((tag, line, True))
         else:
             result.append((tag, line, False))
         seen.setdefault(name, tag)
-    if problems:
-        raise ConfigError(problems)
-    return result
+    return result, problems
 
 
 def _line(tag: ForeignTag, name: str) -> dict[str, Any]:

@@ -7,6 +7,7 @@ and XLSX come in as cells with places and go out as rows.
 from __future__ import annotations
 
 import difflib
+import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -19,6 +20,7 @@ from gateway.interchange.cells import Book, Plain, Row, Section, Sheet, as_text,
 from gateway.interchange.columns import Column, columns_of
 from gateway.interchange.source import Loc, TableSource
 from gateway.plc.map_file import BlockLine, MapFile, MemberLine, PlcConfig, TagLine
+from gateway.plc.maps import check_map
 from gateway.yaml_source import read_yaml
 
 SECTIONS = ("PLC", "Types", "Blocks", "Tags")
@@ -36,6 +38,8 @@ _TYPE_NAME = Column(label="Type", path=("",), kind="text")
 LABELS = {c.label.lower() for c in (*MEMBER, *BLOCK, *TAG, _TYPE_NAME)} | {SETTING.lower(), VALUE.lower()}
 """Every column's label in lower case."""
 NUMBERS = {c.label.lower() for c in (*MEMBER, *BLOCK, *TAG) if c.kind == "number"}
+_ASIDE = {c.label for c in TAG if c.path[0] in ("unit", "range", "step", "rate_per_min", "scale", "order", "description")}
+"""Columns that do not say what or where a tag is: the rest can be checked without them."""
 
 
 def read_map(file: Path) -> MapFile:
@@ -99,9 +103,21 @@ class _Reader:
             self._settings()
             self._types()
             self._blocks_and_tags()
+            self._go_on()
         if self._problems:
             raise ConfigError(self._problems)
         return self._source
+
+    def _go_on(self) -> None:
+        """Check the map also when cells are wrong that nothing else depends on, so that all is said at once."""
+        if not self._problems or any(p.path not in _ASIDE for p in self._problems):
+            return
+        said = {_row_of(p) for p in self._problems}
+        try:
+            check_map(self._source)
+        except ConfigError as error:
+            self._problems += [p for p in error.problems if _row_of(p) not in said]
+            self._problems.sort(key=lambda p: (p.line, p.column))
 
     def _say(self, section: Section, row: int, column: int, message: str) -> None:
         self._problems.append(section.problem(row, column, message))
@@ -196,12 +212,19 @@ class _Reader:
             except ValueError as error:
                 self._say(section, row.number, at[key.label], f"{error}; give the {key.label.lower()}'s name")
             line = read_line(section, row, at, columns, self._problems)
-            if len(self._problems) == before:
-                yield row, name, line
+            wrong = {p.path for p in self._problems[before:]}
+            if wrong <= _ASIDE:
+                gone = {c.path[0] for c in columns if c.label in wrong}
+                yield row, name, {k: v for k, v in line.items() if k not in gone}
 
     def _record(self, loc: Loc, section: Section | None, row: Row, columns: Iterable[Column]) -> None:
         if section is not None:
             self._source.cells |= cells_of(loc, section, row, columns)
+
+
+def _row_of(problem: Problem) -> tuple[str, int]:
+    """Return what tells the row of a problem: in a workbook the cell without its column, else the line."""
+    return re.sub(r"![A-Z]+(\d+)$", r"!\1", problem.file), problem.line
 
 
 def columns_at(section: Section, labels: Iterable[str], problems: list[Problem]) -> dict[str, int]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, replace
 
 from gateway.core.codec import BlockCodec
@@ -88,14 +89,16 @@ class ExtraReader:
         for run in (*self.runs, *self._papers):
             await self._read(run, read)
 
-    async def read_forever(self, read: Callable[[Span], Awaitable[bytes]], turn: Callable[[], Awaitable[None]]) -> None:
-        """Read every run once in 100 ms, each after ``turn`` has said that the wire is not needed otherwise."""
+    async def read_forever(
+        self, read: Callable[[Span], Awaitable[bytes]], turn: Callable[[], AbstractAsyncContextManager[None]]
+    ) -> None:
+        """Read every run once in 100 ms, each in a ``turn`` of its own, in which the wire is not needed otherwise."""
         loop = asyncio.get_running_loop()
         while True:
             due = loop.time() + EXTRA_CYCLE_S
             for run in self.runs:
-                await turn()
-                await self._read(run, read)
+                async with turn():
+                    await self._read(run, read)
             await asyncio.sleep(due - loop.time())
 
     async def _read(self, run: Run, read: Callable[[Span], Awaitable[bytes]]) -> None:

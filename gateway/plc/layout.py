@@ -96,8 +96,9 @@ def layout_udt(members: Sequence[tuple[str, str]], types: Mapping[str, Udt] | No
     fields: list[Field] = []
     cursor = Cursor()
     for name, datatype in members:
-        if name in [f.name for f in fields]:
-            raise ValueError(f"{name}: the name of two members")
+        if same := [f.name for f in fields if f.name.upper() == name.upper()]:
+            also = f", {same[0]} is the same on a PLC" if same[0] != name else ""
+            raise ValueError(f"{name}: the name of two members{also}; rename one")
         try:
             shape = parse_type(datatype, types or {})
         except ValueError as error:
@@ -122,6 +123,9 @@ class Cursor:
     bit: int = 0
     bits_only: bool = False
     """In a Modbus bit area: ``at`` counts bits, and arrays do not begin anew on an even byte."""
+    area: str = ""
+    """On Modbus the block's area and first register, so that what is said names both."""
+    register: int = 0
     taken: dict[int, str] = field(default_factory=dict)
     """Bits (byte × 8 + bit) in use, by tag name."""
 
@@ -165,8 +169,9 @@ class Cursor:
     def _take(self, name: str, bits: range) -> None:
         clash = next((b for b in bits if b in self.taken), None)
         if clash is not None:
-            place = f"bit {clash}" if self.bits_only else f"byte {clash // 8}"
-            raise ValueError(f"overlaps {self.taken[clash]} at {place}; give each its own {place.split()[0]}s")
+            unit, number = ("bit", clash) if self.bits_only else ("byte", clash // 8)
+            register = f" ({self.area}:{self.register + (number if self.bits_only else number // 2)})" if self.area else ""
+            raise ValueError(f"overlaps {self.taken[clash]} at {unit} {number}{register}; give each its own {unit}s")
         self.taken.update(dict.fromkeys(bits, name))
 
     @property

@@ -13,7 +13,7 @@ import asyncio
 import contextlib
 import math
 import random
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 
 from gateway.core.errors import DeviceError, DeviceProtocolError, DeviceRefused, DeviceUnavailable, PartIdJump
 from gateway.core.handshake import (
@@ -73,6 +73,8 @@ class Link:
         self._extra_is_there = False
         self._trace = TraceBlock.of(tag_map)
         self._lock = asyncio.Lock()
+        self._further = asyncio.Lock()
+        """The turn that all further requests share."""
         self._dirty = asyncio.Event()
         self._status_dirty = asyncio.Event()
         self._last: UpImage | None = None
@@ -92,7 +94,8 @@ class Link:
 
     def tokens_changed(self) -> None:
         """Write the ring as soon as the wire is free."""
-        self._dirty.set()
+        if not self._monitor_only:  # nobody would clear it, and every further request waits for that
+            self._dirty.set()
 
     def status_changed(self) -> None:
         """Write the status section as soon as the wire is free, if it has changed; it is looked at every 20 ms anyway."""
@@ -198,7 +201,7 @@ class Link:
                 future.set_exception(DeviceUnavailable(self._map.name, "read", "the link was lost"))
 
     async def _cycle(self) -> None:
-        self._dirty.set()
+        self.tokens_changed()
         async with asyncio.TaskGroup() as group:
             group.create_task(self._poll_forever())
             if not self._monitor_only:
@@ -372,11 +375,17 @@ class Link:
         async with self._lock:
             return await self._driver.read(span)
 
-    async def _turn(self) -> None:
-        """Return after a poll, when no token waits for the wire: at most one further request lies between two polls."""
-        await self.next_image()
-        while self._dirty.is_set():
+    @contextlib.asynccontextmanager
+    async def _turn(self) -> AsyncIterator[None]:
+        """Enter after a poll, when no token waits for the wire: at most one further request lies between two polls.
+
+        Whoever waits next begins to wait for a poll only when this turn is over.
+        """
+        async with self._further:
             await self.next_image()
+            while self._dirty.is_set():
+                await self.next_image()
+            yield
 
     async def _write(self, span: Span, data: bytes) -> None:
         async with self._lock:

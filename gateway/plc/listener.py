@@ -50,6 +50,8 @@ class TraceImage:
     """The part that the texts belong to; the PLC writes it last."""
     texts: Mapping[str, str | None]
     """serial, lot, product, carrier, as far as the map has them; None for bytes that are no text."""
+    first: bool = False
+    """Nothing was read since the baseline: it may be from before it."""
 
 
 class Listener(Protocol):

@@ -63,7 +63,8 @@ class Blocks:
         if len(self._report.problems) == before:
             self.addressed.append(i)
         bits_only = isinstance(base, ModbusAddress) and base.area in BIT_AREAS
-        cursor = Cursor(bits_only=bits_only)
+        area, register = (base.area, base.register) if isinstance(base, ModbusAddress) else ("", 0)
+        cursor = Cursor(bits_only=bits_only, area=area, register=register)
         tags = [t for j, tag in enumerate(line.tags) if (t := self._tag((*at, "tags", j), tag, base, cursor))]
         size = cursor.size
         if isinstance(base, ModbusAddress):

@@ -78,6 +78,10 @@ def check_handshake(file: MapFile, report: Report, placed: Mapping[int, Block], 
             lines.setdefault(t.role, j)
         tags = {t.role: t for t in reversed(placed[i].tags)}
         for role, want in wanted[key].items():
+            nameless = [j for j, t in enumerate(file.blocks[i].tags) if t.name == want.name and not t.role]
+            if role not in lines and nameless:
+                report.say(("blocks", i, "tags", nameless[0], "role"), f"{want.name} lacks `role: {role}`; add it")
+                continue
             if role not in lines:
                 where = f"{{name: {want.name}, type: {want.type}, role: {role}}} at byte {want.at}"
                 report.say(("blocks", i), f"the handshake's role {role} is missing; add {where}")

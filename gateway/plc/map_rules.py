@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from itertools import combinations
+from itertools import combinations, product
 
 from gateway.core.tags import ELEMENTARY, Block, ModbusAddress, S7Address, Tag, size_of
 from gateway.core.texts import is_text
@@ -66,25 +66,33 @@ def _check_range(at: Loc, line: TagLine, shape: Shape, limits: tuple[float, floa
 
 
 def check_names_and_roles(file: MapFile, report: Report) -> None:
-    """Report blocks and tags of one name, and roles that two tags play."""
-    blocks: dict[str, Loc] = {}
-    names: dict[str, Loc] = {}
+    """Report blocks, tags and types of one name (capitals make no difference on a PLC), and roles that two tags play."""
+    blocks: dict[str, tuple[str, Loc]] = {}
+    names: dict[str, tuple[str, Loc]] = {}
+    types: dict[str, tuple[str, Loc]] = {}
     roles: dict[str, Loc] = {}
+    for name in file.types:
+        _check_name("type", name, ("types", name), types, report)
     for i, block in enumerate(file.blocks):
-        if block.name in blocks:
-            said = f"{block.name} is the name of another block (line {report.line(blocks[block.name])})"
-            report.say(("blocks", i, "name"), said)
-        blocks.setdefault(block.name, ("blocks", i))
+        _check_name("block", block.name, ("blocks", i, "name"), blocks, report)
         for j, tag in enumerate(block.tags):
             at: Loc = ("blocks", i, "tags", j)
-            if tag.name in names:
-                report.say((*at, "name"), f"{tag.name} is the name of another tag (line {report.line(names[tag.name])})")
-            names.setdefault(tag.name, at)
+            _check_name("tag", tag.name, (*at, "name"), names, report)
             if tag.role in ROLES_WITHOUT_PLACE:
                 continue
             if tag.role in roles:
                 report.say((*at, "role"), f"{tag.role} is the role of another tag (line {report.line(roles[tag.role])})")
             roles.setdefault(tag.role, at)
+
+
+def _check_name(kind: str, name: str, at: Loc, taken: dict[str, tuple[str, Loc]], report: Report) -> None:
+    other, where = taken.setdefault(name.upper(), (name, at))
+    if where == at:
+        return
+    said = f"{name} is the name of another {kind} (line {report.line(where)})"
+    if other != name:
+        said = f"{name} and {other} (line {report.line(where)}) are one name on a PLC; rename one of the two {kind}s"
+    report.say(at, said)
 
 
 def check_trace(file: MapFile, blocks: list[Block], report: Report) -> None:
@@ -148,10 +156,28 @@ def check_writers(blocks: list[Block], addressed: list[int], down: int, report: 
                 why = "one block a direction, so that no byte has two writers"
                 report.say(("blocks", k, "db"), f"both blocks lie in DB{space}: {why}")
             elif first < stop and start < end:
-                said = f"{blocks[k].name} overlaps {blocks[i].name} in DB{space} (bytes {first} to {end - 1})"
+                at, tags = max(first, start), _at_once(blocks[i], blocks[k])
+                said = f"{blocks[k].name} overlaps {blocks[i].name} in DB{space} (bytes {at} to {min(end, stop) - 1}){tags}"
                 report.say(("blocks", k), said)
         elif first < stop and start < end:
-            what = "bits" if blocks[k].bits else "registers"
-            ranges = f"{what} {(first, end)} and {(start, stop)}"
-            why = f"two writers of one {what[:-1]}" if down in (i, k) else f"one {what[:-1]} in two blocks"
-            report.say(("blocks", k, "at"), f"the blocks overlap ({ranges}): {why}")
+            what = "bit" if blocks[k].bits else "register"
+            ranges = [f"{b.name} ({space}:{f} to {e - 1})" for b, f, e in ((blocks[k], start, stop), (blocks[i], first, end))]
+            why = f"two writers of one {what}" if down in (i, k) else f"one {what} in two blocks"
+            tags = _at_once(blocks[i], blocks[k])
+            report.say(("blocks", k, "at"), f"{ranges[0]} overlaps {ranges[1]}{tags}: {why}")
+
+
+def _at_once(one: Block, other: Block) -> str:
+    """Return the first two tags of two blocks that stand at one place, as an end of what is said; '' when only gaps do."""
+    for a, b in product(one.tags, other.tags):
+        (first, end), (start, stop) = _bits_of(one, a), _bits_of(other, b)
+        if first < stop and start < end:
+            return f", {b.name} on {a.name}"
+    return ""
+
+
+def _bits_of(block: Block, tag: Tag) -> tuple[int, int]:
+    """Return the first and last + 1 of the tag's bits in the data block or area."""
+    origin = block.base.byte * 8 if isinstance(block.base, S7Address) else block.base.register * (1 if block.bits else 16)
+    first = origin + tag.offset * 8 + tag.bit
+    return first, first + (max(1, tag.count) if block.bits else tag.size * 8 or 1)

@@ -7,6 +7,7 @@ apart from the further blocks because it is read for each part. When a text may 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import AbstractAsyncContextManager
 from dataclasses import replace
 
 from gateway.core.codec import BlockCodec
@@ -43,23 +44,29 @@ class TraceBlock:
     async def read_forever(
         self,
         read: Callable[[Span], Awaitable[bytes]],
-        turn: Callable[[], Awaitable[None]],
+        turn: Callable[[], AbstractAsyncContextManager[None]],
         listener: Listener,
         mono_ns: Callable[[], int],
     ) -> None:
-        """Read when ``listener`` wants it, at most once after each ``turn``; ends with the device's error."""
-        while True:
-            await turn()
-            if listener.trace_wanted():
-                asked_ns = mono_ns()
-                data = await read(self.span)
-                listener.on_trace(self.image(data, asked_ns=asked_ns, now_ns=mono_ns()))
+        """Read at once, and then when ``listener`` wants it, at most once in each ``turn``; ends with the device's error.
 
-    def image(self, data: bytes, *, asked_ns: int, now_ns: int) -> TraceImage:
-        """Return what the bytes of :attr:`span` say."""
+        To be called anew after each baseline: what is read at once shows what the block holds from before it.
+        """
+        first = True
+        while True:
+            async with turn():
+                if first or listener.trace_wanted():
+                    asked_ns = mono_ns()
+                    data = await read(self.span)
+                    listener.on_trace(self.image(data, asked_ns=asked_ns, now_ns=mono_ns(), first=first))
+                    first = False
+
+    def image(self, data: bytes, *, asked_ns: int, now_ns: int, first: bool = False) -> TraceImage:
+        """Return what the bytes of :attr:`span` say; ``first`` as in TraceImage."""
         values = self._codec.decode(data)
         texts = {name: _text(tag, values) for name, tag in self._texts.items()}
-        return TraceImage(t_asked_mono_ns=asked_ns, t_mono_ns=now_ns, part_id=int(values[self._part]), texts=texts)
+        part_id = int(values[self._part])
+        return TraceImage(t_asked_mono_ns=asked_ns, t_mono_ns=now_ns, part_id=part_id, texts=texts, first=first)
 
 
 def _text(tag: Tag, values: Mapping[str, Scalar]) -> str | None:

@@ -6,12 +6,15 @@ Pure, apart from the link, which asks after every (re)connect and refuses to run
 from __future__ import annotations
 
 import math
+import struct
 from collections.abc import Mapping
 from dataclasses import replace
+from typing import get_args
 
+from gateway.core.codec import reorder
 from gateway.core.errors import DeviceRefused
 from gateway.core.handshake import SENTINEL_DWORD, SENTINEL_REAL
-from gateway.core.tags import Scalar, TagMap, interface_checksum
+from gateway.core.tags import ModbusAddress, Scalar, TagMap, WordOrder, interface_checksum
 
 MOST_TRIED = 64
 """Tags of a block that are tried one by one; each try is a checksum over the whole map."""
@@ -24,10 +27,10 @@ def verify_interface(values: Mapping[str, Scalar], tag_map: TagMap, checksum: in
     file = tag_map.file or "the map"
     if dword != SENTINEL_DWORD or not math.isclose(float(real), SENTINEL_REAL, rel_tol=1e-6):
         tag, want = ("SentinelDWord", SENTINEL_DWORD) if dword != SENTINEL_DWORD else ("SentinelReal", SENTINEL_REAL)
-        why = (
-            f"{tag} reads {values[tag]!r}, not {want}: the byte order ({tag_map.order}) or the block's address in {file} "
-            "is wrong, or the PLC's program has not run its first scan"
-        )
+        reads = f"{tag} reads {_shown(values[tag])}, not {_shown(want)}"
+        why = f"{reads}: the block's address in {file} is wrong, or the PLC's program has not run its first scan"
+        if order := _right_order(int(dword), float(real), tag_map):
+            why = f"{reads}; both sentinels are right with plc.order: {order}: correct it in {file} (it says {tag_map.order})"
         raise DeviceRefused(name, "verify", why)
     found = int(values["InterfaceChecksum"])
     if found != checksum:
@@ -36,6 +39,25 @@ def verify_interface(values: Mapping[str, Scalar], tag_map: TagMap, checksum: in
             f"{_difference(tag_map, found)}; download the blocks that belong to the map, or correct the map"
         )
         raise DeviceRefused(name, "verify", why)
+
+
+def _shown(value: Scalar) -> str:
+    return f"{value:.7g}" if isinstance(value, float) else f"16#{value:08X}" if isinstance(value, int) else value
+
+
+def _right_order(dword: int, real: float, tag_map: TagMap) -> WordOrder | None:
+    """Return the word order that puts both known numbers right, None when none does; S7 knows no other than its own."""
+    if not isinstance(tag_map.up.base, ModbusAddress):
+        return None
+    raw = [reorder(data, tag_map.order) for data in (struct.pack(">I", dword), struct.pack(">f", real))]
+    for order in get_args(WordOrder):
+        data = [reorder(r, order) for r in raw]
+        if struct.unpack(">I", data[0])[0] == SENTINEL_DWORD and math.isclose(
+            struct.unpack(">f", data[1])[0], SENTINEL_REAL, rel_tol=1e-6
+        ):
+            found: WordOrder = order
+            return found
+    return None
 
 
 def _difference(tag_map: TagMap, found: int) -> str:

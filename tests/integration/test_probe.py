@@ -135,7 +135,21 @@ async def test_a_block_that_is_not_there_is_said_once_and_the_other_is_shown(tmp
         assert out.count("DB99") == 1
         assert "is PUT/GET permitted, the block non-optimised" in out
         assert "DB101.DBW0     Status1" in out
-        assert "sentinels: SentinelReal reads nothing" in out
+        assert "sentinels: they could not be read" in out
+
+
+async def test_an_off_by_one_at_the_end_of_the_plc_is_named(tmp_path: Path, run: Run) -> None:
+    """The tag's own two registers are refused together; the neighbour before them holds the value."""
+    async with plc_stand("modbus") as stand:
+        end = 65535
+        more = "  - {area: HR, at: 65535, name: Last, dir: plc->gw, tags: [{name: A, type: Int}]}\n"
+        path = map_file(tmp_path, "modbus", stand.port)
+        path.write_text(path.read_text().rstrip() + "\n" + more)
+        status, out, _ = await run(path, "--tag", "A", "--expect", "7654321")
+        assert status == 1
+        assert f"HR:{end}" in out
+        assert "7654321 stands at no tag and at no neighbour that could be read" in out
+        assert "what lies behind Last" in out
 
 
 async def test_a_block_that_is_shorter_than_the_map_shows_what_there_is(tmp_path: Path, run: Run) -> None:

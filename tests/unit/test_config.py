@@ -75,7 +75,11 @@ def test_a_good_file_with_paths_relative_to_it(tmp_path: Path) -> None:
 #: What stands in the file, what stands there instead, what the line that is pointed at holds, the path, the message.
 MISTAKES = [
     # keys and values
-    ("data: data", "data: data\ndatta: x", "datta", "datta", "unknown key; correct its spelling or remove it"),
+    ("data: data", "data: data\ndatta: x", "datta", "datta", "unknown key 'datta', did you mean 'data'?"),
+    ("data: data", "data: data\nxyzzy: x", "xyzzy", "xyzzy", "unknown key; correct its spelling or remove it"),
+    ("port: 5001", "port: 5001, hosst: x", "hosst", "lines.0.cameras.0.hosst", "unknown key 'hosst', did you mean 'host'?"),
+    ("data: data", "data: /dev/null/x", "/dev/null/x", "data", "cannot be made: /dev/null is a file; make the folder"),
+    ("data: data", "data: /proc/nothing", "/proc", "data", "cannot be made: /proc takes no folder: No such file or directory"),
     ("data: data\n", "", "lines:", "data", "is missing; add it"),
     (
         "rate: {parts_per_s: 20}",
@@ -285,7 +289,8 @@ def test_a_wrong_tag_map_is_reported_in_its_own_file_once(tmp_path: Path) -> Non
 
 def test_an_absent_tag_map(tmp_path: Path) -> None:
     [problem] = problems(tmp_path, change(f"{REPO}/plc_maps/demo_s7.yaml", "none.yaml"))
-    assert str(problem) == f"{tmp_path}/none.yaml: there is no such file"
+    assert str(problem).endswith(f"lines.0.plc: {tmp_path}/none.yaml: there is no such file")
+    assert str(problem).startswith(f"{tmp_path}/gateway.yaml:4:10: ")
 
 
 def test_a_model_whose_files_were_altered(tmp_path: Path) -> None:
@@ -380,5 +385,5 @@ def logging_as_before() -> Iterator[None]:
 @pytest.mark.usefixtures("logging_as_before")
 def test_run_with_a_data_folder_that_cannot_be_made(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "taken").write_text("")
-    assert main(["run", str(file_with(tmp_path, change("data: data", "data: taken/data")))]) == 1
-    assert "the data folder must be one that can be written" in capsys.readouterr().err
+    assert main(["run", str(file_with(tmp_path, change("data: data", "data: taken/data")))]) == 2
+    assert "taken is a file; make the folder, or name another" in capsys.readouterr().err

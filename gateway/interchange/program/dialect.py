@@ -1,7 +1,8 @@
 """The two notations of one logic: IEC 61131-3 ST and Siemens' SCL, printed from ``gate.st``.
 
 ``gate.st`` is written in the words that both share. Here stand the differences and nothing else: comments and regions, the
-``#`` before local names, quoted blocks and types, the spelling of elementary types. It knows no tag and no file.
+``#`` before local names, quoted blocks and types, the spelling of elementary types, the inputs of shifts. It knows no tag and
+no file.
 """
 
 from __future__ import annotations
@@ -25,21 +26,31 @@ TIA_TYPES: Mapping[str, str] = {
 }
 _TIA_BY_ST = {st: TIA_TYPES[name] for name, st in ST_TYPES.items()}
 
-#: Words that a member of a type cannot be called by in ST; SCL quotes them.
+#: Words, in capitals, that nothing can be called by in ST; SCL quotes them.
 RESERVED = frozenset(
-    """AND ARRAY AT BY CASE CONFIGURATION CONSTANT CONTINUE DO ELSE ELSIF END_CASE END_FOR END_IF END_REPEAT END_STRUCT END_TYPE
-    END_VAR END_WHILE EXIT FALSE FOR FUNCTION FUNCTION_BLOCK IF MOD NOT OF OR PROGRAM REPEAT RETAIN RETURN STRUCT THEN TO TRUE
-    TYPE UNTIL VAR VAR_GLOBAL VAR_INPUT VAR_IN_OUT VAR_OUTPUT VAR_TEMP WHILE XOR BEGIN BLOCK_DB DATA_BLOCK GOTO LABEL REGION
-    VERSION VOID""".split()
-    + [name.upper() for name in TIA_TYPES]
+    """ABSTRACT ACTION ADR AND AND_THEN ANY ARRAY AT BEGIN BIT BITADR BLOCK_DB BOOL BY BYTE CAL CALC CALCN CASE CHAR CLASS
+    CONFIGURATION CONSTANT CONTINUE DATA_BLOCK DATE DATE_AND_TIME DINT DIV DO DT DTL DWORD ELSE ELSIF EN END_ACTION END_CASE
+    END_CLASS END_CONFIGURATION END_DATA_BLOCK END_FOR END_FUNCTION END_FUNCTION_BLOCK END_IF END_INTERFACE END_METHOD
+    END_NAMESPACE END_ORGANIZATION_BLOCK END_PROGRAM END_REGION END_REPEAT END_RESOURCE END_STEP END_STRUCT END_TRANSITION
+    END_TYPE END_UNION END_VAR END_WHILE ENO EQ EXIT EXTENDS F_EDGE FALSE FINAL FOR FROM FUNCTION FUNCTION_BLOCK GE GOTO GT IF
+    IMPLEMENTS INDEXOF INI INITIAL_STEP INT INTERFACE INTERNAL INTERVAL JMP JMPC JMPCN LABEL LD LDATE LDATE_AND_TIME LDN LDT LE
+    LINT LREAL LT LTIME LTIME_OF_DAY LTOD LWORD METHOD MOD NAMESPACE NE NON_RETAIN NOT NULL OF ON OR OR_ELSE
+    ORGANIZATION_BLOCK OVERLAP OVERRIDE PERSISTENT POINTER PRIORITY PRIVATE PROGRAM PROPERTY PROTECTED PUBLIC R R_EDGE READ_ONLY
+    READ_WRITE REAL REF REF_TO REFERENCE REGION REPEAT RESOURCE RET RETAIN RETC RETCN RETURN S SINGLE SINT SIZEOF ST STEP
+    STN STRING STRUCT SUPER TASK THEN THIS TIME TIME_OF_DAY TO TOD TRANSITION TRUE TYPE UDINT UINT ULINT UNION UNTIL USING USINT
+    VAR VAR_ACCESS VAR_CONFIG VAR_EXTERNAL VAR_GLOBAL VAR_IN_OUT VAR_INPUT VAR_INST VAR_OUTPUT VAR_STAT VAR_TEMP VARIANT VERSION
+    VOID WCHAR WHILE WITH WORD WSTRING XOR XORN XSIZEOF ABS ACOS ADD ASIN ATAN COS EXP EXPT LIMIT LN LOG MAX MIN MOVE MUL MUX
+    ROL ROR SEL SHL SHR SIN SQRT SUB TAN TRUNC""".split()
 )
+# SHR, SHL and the like name their inputs in SCL; CODESYS and TwinCAT take them by their places.
+_SHIFT = re.compile(r"\b(SH[LR])\(IN := ([^,()]+), N := (\d+)\)")
 
 
 def print_st(source: str, names: Mapping[str, str]) -> str:
     """Return ``source`` as IEC 61131-3 ST; ``names`` replaces the placeholders of types."""
     out = []
     for line in source.splitlines():
-        text = "".join(names.get(word, word) for word in _WORDS.findall(line))
+        text = "".join(names.get(word, word) for word in _WORDS.findall(_SHIFT.sub(r"\1(\2, \3)", line)))
         stripped = text.strip()
         if stripped == "END_REGION":
             continue
@@ -54,7 +65,7 @@ def print_st(source: str, names: Mapping[str, str]) -> str:
 
 def print_scl(source: str, names: Mapping[str, str]) -> str:
     """Return ``source`` as SCL; ``names`` gives the types for its placeholders and the data blocks for ``Up`` and ``Down``."""
-    local = _declared(source)
+    local = declared(source)
     out: list[str] = []
     section, body = "", False
     for line in source.splitlines():
@@ -85,7 +96,8 @@ def print_scl(source: str, names: Mapping[str, str]) -> str:
     return "\n".join(out) + "\n"
 
 
-def _declared(source: str) -> frozenset[str]:
+def declared(source: str) -> frozenset[str]:
+    """Return the names that the function block declares, but for its in-outs."""
     found, section = set(), ""
     for line in source.splitlines():
         stripped = line.strip()
@@ -112,4 +124,6 @@ def _declaration(line: str, names: Mapping[str, str]) -> str:
 def _scl_word(word: str, local: frozenset[str], names: Mapping[str, str]) -> str:
     if word in local:
         return f"#{word}"
+    if word.startswith(".") and word[1:].upper() in RESERVED:
+        return f'."{word[1:]}"'
     return f'"{names[word]}"' if word in names else word

@@ -1,5 +1,6 @@
 """FB_VisionGate for one map: the shared logic with the map's InterfaceChecksum and parameters filled in.
 
+What comes from the map is named ``Set_…`` and ``Out_…``; no name of the block's own begins so, and the two never meet.
 Stands between the logic's text and the map. It knows parameters, their ranges and scaling; it knows no dialect.
 """
 
@@ -16,15 +17,15 @@ VISION_PART = (
     ("Encoder", "UDInt", "at the photo-eye"),
     ("Verdict", "Word", "latched token, 0 = none"),
     ("Mode", "UInt", "what the key switch said at the photo-eye"),
-    ("Way", "UInt", "how the gate is set for it: an EXIT_ constant; once set it is final"),
+    ("Way", "UInt", "how the gate is set for it: an EXIT_ constant; once set it turns to reject alone"),
     ("Challenge", "Bool", ""),
     ("Audit", "Bool", ""),
     ("ExternalReject", "Bool", ""),
     ("Simulated", "Bool", "its verdict is about simulated pictures"),
     ("Unverified", "Bool", "its verdict comes from a model that is not verified"),
-    ("Bypassed", "Bool", "Bypass lets it through"),
+    ("LetBy", "UInt", "why it may pass: MODE_BYPASS or MODE_MONITOR_ONLY alone, or its token (MODE_AUTOMATIC)"),
     ("Arrived", "Bool", "it has been at the gate"),
-    ("Left", "Bool", "it has left the gate's window behind it"),
+    ("Gone", "Bool", "it has left the gate's window behind it"),
     ("Falling", "Bool", "turned away, and not yet seen at the bin sensor"),
 )
 
@@ -38,11 +39,11 @@ def gate_source(loaded: LoadedMap) -> str:
     parts = {
         "checksum": [f"        Up.InterfaceChecksum := 16#{loaded.checksum:08X};"],
         "param_variables": [f"    Set_{p.name} : REAL := {real(_middle(p))};  // set-point, {_unit(p)}" for p in params],
-        "param_output_variables": [f"    {p.name} : REAL;  // set-point in force, {_unit(p)}" for p in params],
+        "param_output_variables": [f"    Out_{p.name} : REAL;  // set-point in force, {_unit(p)}" for p in params],
         "param_mirror": [f"    {_mirror(p)}" for p in params],
         "param_read": _read(params),
         "param_write": _write(params),
-        "param_outputs": [f"    {p.name} := Set_{p.name};" for p in params],
+        "param_outputs": [f"    Out_{p.name} := Set_{p.name};" for p in params],
     }
     text = files(__package__).joinpath("gate.st").read_text(encoding="utf-8")
     lines: list[str] = []

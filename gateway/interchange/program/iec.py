@@ -12,9 +12,10 @@ from pathlib import Path
 
 from gateway.core.errors import ConfigError
 from gateway.core.tags import Block, Field, ModbusAddress, Tag, TagMap
-from gateway.interchange.program.dialect import RESERVED, ST_TYPES, print_st
+from gateway.interchange.program.dialect import ST_TYPES, declared, print_st
 from gateway.interchange.program.gate import VISION_PART, gate_source
 from gateway.interchange.program.members import comment_of, udts_of
+from gateway.interchange.program.names import refuse, st_names
 from gateway.interchange.program.registers import COPIED, is_bit_area, reads, size_in_registers, writes
 from gateway.plc.maps import LoadedMap
 
@@ -34,7 +35,7 @@ def write_iec(file: Path, loaded: LoadedMap, folder: Path) -> list[Path]:
 def iec_sources(file: Path, loaded: LoadedMap) -> dict[str, str]:
     """Return file name → text, its lines ended by line feeds. ConfigError names every tag that has no place in ST."""
     tag_map = loaded.map
-    _check(file, tag_map)
+    _check(file, loaded)
     words = {
         "UP_BLOCK": struct_name(tag_map.up),
         "DOWN_BLOCK": struct_name(tag_map.down),
@@ -54,24 +55,19 @@ def struct_name(block: Block) -> str:
     return f"ST_{block.name}"
 
 
-def _check(file: Path, tag_map: TagMap) -> None:
-    wrong = []
-    for block in tag_map.blocks:
+def _check(file: Path, loaded: LoadedMap) -> None:
+    for block in loaded.map.blocks:
         if not isinstance(block.base, ModbusAddress):
             message = f"block {block.name}: ST is written for a Modbus PLC (plc.driver modbus); for an S7 PLC export --to tia"
             raise ConfigError(f"{file}: {message}")
-        for tag in block.tags:
-            kinds = sorted({leaf.datatype for leaf in tag.leaves()} - COPIED)
-            if kinds:
-                wrong.append(f"{file}: tag {tag.name}: {', '.join(kinds)} has no register copy in ST; use numbers and Bool")
-            if tag.name.upper() in RESERVED:
-                wrong.append(f"{file}: tag {tag.name}: a word of ST; rename the tag")
-    for name, fields in udts_of(tag_map.blocks).items():
-        wrong += [
-            f"{file}: types.{name}.{f.name}: a word of ST; rename the member" for f in fields if f.name.upper() in RESERVED
-        ]
-    if wrong:
-        raise ConfigError("\n".join(wrong))
+    wrong = list(st_names(loaded.map, declared(gate_source(loaded))))
+    for tag in (tag for block in loaded.map.blocks for tag in block.tags):
+        kinds = sorted({leaf.datatype for leaf in tag.leaves()} - COPIED)
+        if kinds:
+            wrong.append(
+                (("tag", tag.name), f"{tag.name}: {', '.join(kinds)} has no register copy in ST; use numbers and Bool")
+            )
+    refuse(file, wrong)
 
 
 def _st_type(item: Tag | Field) -> str:
@@ -135,7 +131,7 @@ def _copy(block: Block, tag_map: TagMap) -> str:
         "    LongRealBits : VisionLongReal;",
         "END_VAR",
         "VAR_TEMP",
-        "    Word : WORD;",
+        "    Packed : WORD;",
         "END_VAR",
     ]
     return "\n".join([*lines, *statements, "END_FUNCTION_BLOCK", ""])

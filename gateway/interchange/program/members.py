@@ -27,6 +27,8 @@ class Member:
     bit: int
     """Its first bit from the start of the block: 8 x byte + bit."""
     comment: str = ""
+    is_reserve: bool = False
+    """It fills a gap; the map has no such tag."""
 
 
 def type_text(item: Tag | Field) -> str:
@@ -122,6 +124,10 @@ def _reserves(at: int, wanted: int, tag: Tag) -> Iterator[Member]:
         else:
             kind, bit = "Bool", at
         yield Member(
-            name=f"Reserve_{bit // 8}" + (f"_{bit % 8}" if kind == "Bool" else ""), type=kind, bit=bit, comment="not used"
+            name=f"Reserve_{bit // 8}" + (f"_{bit % 8}" if kind == "Bool" else ""),
+            type=kind,
+            bit=bit,
+            comment="not used",
+            is_reserve=True,
         )
         at = bit + _bits(kind)

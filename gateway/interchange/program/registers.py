@@ -48,13 +48,13 @@ def writes(block: Block, struct: str, order: WordOrder) -> list[str]:
         into = shared.setdefault(register, [])
         value = f"{struct}.{leaf.name}"
         if leaf.datatype == "Bool":
-            into += [f"IF {value} THEN", f"    Word := Word OR 16#{1 << shift:04X};", "END_IF;"]
+            into += [f"IF {value} THEN", f"    Packed := Packed OR 16#{1 << shift:04X};", "END_IF;"]
         else:
             byte = value if leaf.datatype == "Byte" else f"{leaf.datatype.upper()}_TO_BYTE({value})"
             word = f"BYTE_TO_WORD({byte})"
-            into.append(f"Word := Word OR {f'SHL(IN := {word}, N := 8)' if shift else word};")
+            into.append(f"Packed := Packed OR {f'SHL({word}, 8)' if shift else word};")
     for register, statements in shared.items():
-        lines += ["Word := 16#0000;", *statements, f"Registers[{register}] := Word;"]
+        lines += ["Packed := 16#0000;", *statements, f"Registers[{register}] := Packed;"]
     return lines
 
 
@@ -76,7 +76,7 @@ def _words(leaf: Leaf, order: WordOrder) -> list[str]:
 
 
 def _swapped(word: str, order: WordOrder) -> str:
-    return f"ROL(IN := {word}, N := 8)" if order in ("BADC", "DCBA") else word
+    return f"ROL({word}, 8)" if order in ("BADC", "DCBA") else word
 
 
 def _read(leaf: Leaf, target: str, order: WordOrder) -> list[str]:
@@ -85,7 +85,7 @@ def _read(leaf: Leaf, target: str, order: WordOrder) -> list[str]:
         register, shift = _place(leaf, order)
         if leaf.datatype == "Bool":
             return [f"{target} := (Registers[{register}] AND 16#{1 << shift:04X}) <> 16#0000;"]
-        word = f"SHR(IN := Registers[{register}], N := 8)" if shift else f"Registers[{register}] AND 16#00FF"
+        word = f"SHR(Registers[{register}], 8)" if shift else f"Registers[{register}] AND 16#00FF"
         byte = f"WORD_TO_BYTE({word})"
         return [f"{target} := {byte if leaf.datatype == 'Byte' else f'BYTE_TO_{leaf.datatype.upper()}({byte})'};"]
     kind = _BITS[size]
@@ -93,7 +93,7 @@ def _read(leaf: Leaf, target: str, order: WordOrder) -> list[str]:
     if size > 2:
         shifts = range(16 * (len(words) - 1), -1, -16)
         parts = [f"WORD_TO_{kind}({w})" for w in words]
-        bits = " OR ".join(f"SHL(IN := {p}, N := {n})" if n else p for p, n in zip(parts, shifts, strict=True))
+        bits = " OR ".join(f"SHL({p}, {n})" if n else p for p, n in zip(parts, shifts, strict=True))
     else:
         bits = words[0]
     if leaf.datatype in _REALS:
@@ -114,9 +114,7 @@ def _write(leaf: Leaf, value: str, order: WordOrder) -> list[str]:
         bits = value if leaf.datatype in _UNSIGNED else f"{leaf.datatype.upper()}_TO_{kind}({value})"
     words = _words(leaf, order)
     for register, shift in zip(words, range(16 * (len(words) - 1), -1, -16), strict=True):
-        part = (
-            bits if size == 2 else f"{kind}_TO_WORD({f'SHR(IN := {bits}, N := {shift})' if shift else bits} AND {_LOW[kind]})"
-        )
+        part = bits if size == 2 else f"{kind}_TO_WORD({f'SHR({bits}, {shift})' if shift else bits} AND {_LOW[kind]})"
         lines.append(f"{register} := {_swapped(part, order)};")
     return lines
 

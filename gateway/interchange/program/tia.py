@@ -6,7 +6,7 @@ External sources as TIA Portal imports them: UTF-8 with BOM, CRLF. It knows the 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from gateway.core.errors import ConfigError
@@ -14,6 +14,7 @@ from gateway.core.tags import Block, S7Address
 from gateway.interchange.program.dialect import print_scl
 from gateway.interchange.program.gate import VISION_PART, gate_source, real
 from gateway.interchange.program.members import Member, members_of, quoted, tia_type, type_text, udts_of
+from gateway.interchange.program.names import Complaint, refuse, tia_names
 from gateway.plc.maps import LoadedMap
 
 SENTINEL_REAL = 123.456
@@ -41,17 +42,27 @@ def tia_sources(file: Path, loaded: LoadedMap) -> dict[str, str]:
             message = "a TIA data block needs a map with plc.driver s7; for a Modbus PLC export --to codesys"
             raise ConfigError(f"{file}: {message}")
         by_db.setdefault(block.base.db, []).append((block.base.byte, block))
+    refuse(file, tia_names(tag_map, [placed[0][1].name for placed in by_db.values()]))
     udts = udts_of(tag_map.blocks)
     texts = {f"{name}.udt": _udt(name, [(f.name, type_text(f), "") for f in fields], udts) for name, fields in udts.items()}
     texts["VisionPart.udt"] = _udt("VisionPart", VISION_PART, udts)
     names = {block.name: placed[0][1].name for placed in by_db.values() for _, block in placed}
     for db, placed in by_db.items():
         members = members_of([b for _, b in placed], [start for start, _ in placed])
+        refuse(file, _reserves(members))
         texts[f"{placed[0][1].name}.db"] = _data_block(db, placed[0][1].name, members, loaded, udts)
     words = {"Up": names[tag_map.up.name], "Down": names[tag_map.down.name]}
     words["TOKEN_TYPE"] = tag_map.roles["ring.token"].datatype
     texts["FB_VisionGate.scl"] = print_scl(gate_source(loaded), words)
     return texts
+
+
+def _reserves(members: Sequence[Member]) -> Iterator[Complaint]:
+    """Yield tags that are named like a reserve of their block."""
+    reserves = {m.name.upper() for m in members if m.is_reserve}
+    for m in members:
+        if not m.is_reserve and m.name.upper() in reserves:
+            yield ("tag", m.name), f"{m.name} is the name of a gap in the exported data block; choose another"
 
 
 def _udt(name: str, members: Sequence[tuple[str, str, str]], udts: Mapping[str, object]) -> str:

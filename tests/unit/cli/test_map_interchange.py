@@ -93,3 +93,16 @@ def test_a_place_that_cannot_be_written_is_a_plain_error(tmp_path: Path, capsys:
     out = str(blocked / "below")
     assert main(["map", "export", S7, "--to", form, "-o", out, "--line", "L", "--camera", "C"]) == 2
     assert "Traceback" not in capsys.readouterr().err
+
+
+def test_what_somebody_may_have_edited_is_replaced_only_by_force(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for form, out in (("csv", tmp_path / "m.csv"), ("tia", tmp_path / "tia")):
+        command = ["map", "export", S7, "--to", form, "-o", str(out)]
+        assert main(command) == 0
+        edited = out if out.is_file() else next(p for p in sorted(out.iterdir()) if p.is_file())
+        edited.write_text("mine")
+        assert main(command) == 2
+        assert f"{out}: is there already" in capsys.readouterr().err
+        assert edited.read_text() == "mine"
+        assert main([*command, "--force"]) == 0
+        assert edited.read_bytes() != b"mine"

@@ -262,6 +262,30 @@ def test_the_exposure_of_a_part_without_a_trigger_is_not_told(bench: Bench) -> N
     assert not bench.write() & S.EXPOSURE_COMPLETE
 
 
+@pytest.mark.parametrize("positions", [1, 2])
+def test_the_exposure_of_a_part_whose_trigger_comes_after_its_frames_is_told_with_the_trigger(positions: int) -> None:
+    bench = Bench(positions=positions)
+    bench.read()
+    bench.read(*((part_id, 500) for part_id in range(1, positions + 1)))
+    bench.exchange.exposed(1)
+    assert not bench.write() & S.EXPOSURE_COMPLETE
+    bench.read(set=C.TRIGGER, ms=20)
+    assert bench.exchange.triggered(1) is True
+    assert bench.write() & S.EXPOSURE_COMPLETE
+    bench.read(set=C.CLEAR_EXPOSURE_COMPLETE, drop=C.TRIGGER)
+    bench.read(drop=C.CLEAR_EXPOSURE_COMPLETE)
+    assert not bench.write() & S.EXPOSURE_COMPLETE, "told once"
+
+
+def test_the_exposure_of_a_part_that_was_given_up_is_not_the_next_one_s(bench: Bench) -> None:
+    bench.read(bench.part())
+    bench.exchange.exposed(1)
+    assert bench.read(ms=21) == [1]
+    bench.exchange.exposed(1)
+    bench.go()
+    assert not bench.write() & S.EXPOSURE_COMPLETE
+
+
 # -- results ----------------------------------------------------------------------------------------------------------
 
 

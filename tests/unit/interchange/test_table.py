@@ -184,3 +184,20 @@ def test_the_check_of_the_map_names_cells_too(tmp_path: Path) -> None:
     assert [str(p).removeprefix(f"{tmp_path}/") for p in caught.value.problems] == [
         "m.xlsx:Tags!H17: Range low: the range must rise, 120 … 80 does not"
     ]
+
+
+def test_a_wrong_number_does_not_hide_what_is_wrong_in_other_rows(tmp_path: Path) -> None:
+    text = GOOD.replace("Up,A,Real,1,2", "Up,A,Real,x,2\nUp,C,Real,5,4")
+    found = errors_of(tmp_path, text)
+    assert [e for e in found if e.startswith("m.csv:15")] == ["m.csv:15:4: Range low: 'x' is no number"]
+    assert any("the range must rise, 5 … 4 does not" in e for e in found)
+
+
+def test_an_empty_role_is_said_at_its_cell(tmp_path: Path) -> None:
+    parsed = read_map(SHIPPED[0])
+    [tag] = [t for b in parsed.blocks for t in b.tags if t.role == "status2"]
+    tag.role = ""
+    with pytest.raises(ConfigError) as caught:
+        check_map(read_tables(xlsx_book(tmp_path / "m.xlsx", parsed)))
+    [said] = [str(p).removeprefix(f"{tmp_path}/") for p in caught.value.problems]
+    assert said == "m.xlsx:Tags!F21: Role: Status2 lacks `role: status2`; add it"

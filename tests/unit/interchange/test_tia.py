@@ -115,3 +115,13 @@ def test_tags_alone_make_no_map(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="holds tags and no whole map; name the map that they are for with --into"):
         import_file(file, "tia", into=None, out=tmp_path / "new.yaml")
     assert not (tmp_path / "new.yaml").exists()
+
+
+def test_a_double_name_does_not_hide_an_odd_address(tmp_path: Path) -> None:
+    into = Path(shutil.copy(REPO / "plc_maps" / "demo_s7.yaml", tmp_path / "map.yaml"))
+    rows = (["A", "T", "Int", "%DB300.DBW0", ""], ["A", "T", "Int", "%DB300.DBW2", ""], ["B", "T", "Real", "%DB300.DBD5", ""])
+    with pytest.raises(ConfigError) as caught:
+        import_file(table(tmp_path / "t.xlsx", *rows), "tia", into=into, out=None)
+    said = [str(p).removeprefix(f"{tmp_path}/") for p in caught.value.problems]
+    assert said[0].startswith("t.xlsx:PLC Tags!A3: Name: A and A (row 2) are both A in the map")
+    assert said[1].startswith("t.xlsx:PLC Tags!D4: Logical Address: ") and "odd" in said[1]

@@ -117,6 +117,10 @@ def test_udts_align_like_blocks_and_have_an_even_length() -> None:
     [
         ([], "at least one member"),
         ([("a", "Int"), ("a", "Int")], "a: the name of two members"),
+        (
+            [("HeadTemp", "Int"), ("HEADTEMP", "Int")],
+            "HEADTEMP: the name of two members, HeadTemp is the same on a PLC; rename",
+        ),
         ([("a", "Token")], "a: unknown type 'Token'"),
     ],
 )

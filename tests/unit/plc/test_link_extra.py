@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import struct
 from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any
@@ -11,12 +12,13 @@ import pytest
 
 from gateway.core.errors import DeviceRefused
 from gateway.core.tags import Span
+from gateway.plc.link import Link
 from gateway.plc.maps import load_map
-from gateway.plc.memory import Memory
+from gateway.plc.memory import Memory, MemoryDriver
 from gateway.plc.verify import verify_interface
 from simulators.plc import PlcLogic
-from simulators.storm.loop import run_virtual
-from tests.unit.plc.test_link import MAP, Plant, until
+from simulators.storm.loop import now_ns, run_virtual
+from tests.unit.plc.test_link import MAP, Ear, Plant, until
 
 EXTRA = """
   - db: 110
@@ -91,6 +93,29 @@ def test_a_further_block_is_read_ten_times_a_second_and_never_twice_between_two_
             assert 17 <= reads.count("DB_Dryer") <= 20
             polls = [name == "DB_VisionUp" for name in reads]
             assert all(a or b for a, b in zip(polls, polls[1:], strict=False)), "two further requests side by side"
+
+    plant_test(tmp_path, body)
+
+
+def test_a_watcher_reads_further_blocks_too(tmp_path: Path) -> None:
+    """It writes no token, so that no further request may wait for one."""
+
+    async def body(plant: Plant) -> None:
+        ear = Ear()
+        link = Link(MemoryDriver("press"), plant.loaded.map, plant.loaded.checksum, ear, mono_ns=now_ns, monitor_only=True)
+        ear.link = link
+        task = asyncio.create_task(link.run())
+        try:
+            await until(lambda: link.state == "up", "up")
+            for door in (1, 0, 1):
+                plant.memory.extra["DB_Oven"][4] = door
+                plant.part()
+                await asyncio.sleep(0.25)
+                assert (await link.next_image()).values["Door"] is bool(door)
+            assert ear.head == 3, "it was asked for tokens"
+        finally:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
 
     plant_test(tmp_path, body)
 
@@ -191,4 +216,17 @@ def test_a_checksum_that_was_never_set(tmp_path: Path) -> None:
     here = load_map(file)
     values = {"SentinelDWord": 0x12345678, "SentinelReal": 123.456, "InterfaceChecksum": 0}
     with pytest.raises(DeviceRefused, match="the PLC's constant is 0, it was never set"):
+        verify_interface(values, here.map, here.checksum)
+
+
+def test_another_word_order_is_told_with_its_remedy(tmp_path: Path) -> None:
+    file = tmp_path / "m.yaml"
+    file.write_text((MAP.parent / "demo_modbus.yaml").read_text().replace("order: CDAB", "order: ABCD"))
+    here = load_map(file)
+    real = struct.unpack(">f", bytes.fromhex("e97942f6"))[0]
+    values = {"SentinelDWord": 0x56781234, "SentinelReal": real, "InterfaceChecksum": 0}
+    with pytest.raises(DeviceRefused, match=r"reads 16#56781234, not 16#12345678; both sentinels .* plc\.order: CDAB: correct"):
+        verify_interface(values, here.map, here.checksum)
+    values["SentinelReal"] = 0.0
+    with pytest.raises(DeviceRefused, match="reads 16#56781234, not 16#12345678: the block's address in"):
         verify_interface(values, here.map, here.checksum)

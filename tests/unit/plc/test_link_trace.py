@@ -12,6 +12,7 @@ from typing import Any
 
 from gateway.control.trace import Trace
 from gateway.core.events import PartJudged
+from gateway.core.tags import Span
 from gateway.plc.link import Link
 from gateway.plc.listener import TraceImage, UpImage
 from gateway.plc.maps import LoadedMap, load_map
@@ -31,6 +32,16 @@ TRACE = """
       - { name: Lot, type: "String[8]", role: trace.lot }
       - { name: TracePart, type: UDInt, role: trace.part }
 """
+OVENS = "".join(
+    f"""
+  - db: {110 + n}
+    name: Oven{n}
+    dir: plc->gw
+    tags:
+      - {{name: Heat{n}, type: Real, role: process}}
+"""
+    for n in range(20)
+)
 SCAN_S = 0.01
 
 
@@ -93,9 +104,9 @@ class Plant:
             await asyncio.sleep(SCAN_S)
 
     @contextlib.asynccontextmanager
-    async def gateway(self) -> AsyncIterator[Reader]:
-        ear = Reader()
-        link = Link(self.driver, self.loaded.map, self.loaded.checksum, ear, mono_ns=now_ns, seed=1)
+    async def gateway(self, *, monitor_only: bool = False) -> AsyncIterator[Reader]:
+        ear, loaded = Reader(), self.loaded
+        link = Link(self.driver, loaded.map, loaded.checksum, ear, mono_ns=now_ns, seed=1, monitor_only=monitor_only)
         ear.link = link
         task = asyncio.create_task(link.run())
         try:
@@ -106,14 +117,14 @@ class Plant:
             await asyncio.gather(task, return_exceptions=True)
 
 
-def plant_test(tmp_path: Path, body: Callable[[Plant], Coroutine[Any, Any, None]]) -> None:
+def plant_test(tmp_path: Path, body: Callable[[Plant], Coroutine[Any, Any, None]], more: str = "") -> None:
     path = tmp_path / "map.yaml"
-    path.write_text(MAP.read_text().rstrip() + TRACE)
+    path.write_text(MAP.read_text().rstrip() + TRACE + more)
 
     async def main() -> None:
         loaded = load_map(path)
         logic = PlcLogic(loaded, camera_to_gate=20_000, gate_window=300)
-        Memory("press", logic.up, logic.down, {"Papers": logic.extra[0]})
+        Memory("press", logic.up, logic.down, dict(zip((b.name for b in loaded.map.extra), logic.extra, strict=True)))
         plant = Plant(loaded=loaded, logic=logic)
         scanning = asyncio.create_task(plant.scan())
         try:
@@ -198,3 +209,63 @@ def test_tokens_go_before_texts(tmp_path: Path) -> None:
             assert not [p for p in pairwise(spans) if p == ("Papers", "tokens")], "a token waited for a text"
 
     plant_test(tmp_path, body)
+
+
+def test_a_watcher_reads_the_texts_too(tmp_path: Path) -> None:
+    async def body(plant: Plant) -> None:
+        async with plant.gateway(monitor_only=True) as ear:
+            for n in range(1, 6):
+                plant.part(f"SN{n}")
+                await asyncio.sleep(0.05)
+            assert ear.judge(*range(1, 6)) == {n: (f"SN{n}", "L7") for n in range(1, 6)}
+            assert plant.driver.writes == []
+
+    plant_test(tmp_path, body)
+
+
+def test_texts_that_the_plc_kept_over_its_restart_are_not_those_of_the_new_part(tmp_path: Path) -> None:
+    async def body(plant: Plant) -> None:
+        blocks = Memory.plcs["press"].extra
+        async with plant.gateway() as ear:
+            plant.part("OLD")
+            await asyncio.sleep(0.1)
+            assert ear.judge(1) == {1: ("OLD", "L7")}
+            written, blocks["Papers"] = blocks["Papers"], blocks["Papers"][:]  # retentive, and its writer does not work
+            plant.logic.restart()
+            ear.records.clear()
+            await until(lambda: ear.lost, "the restart is seen")
+            await until(lambda: ear.link is not None and ear.link.state == "up", "up again")
+            await asyncio.sleep(0.05)
+            plant.part(None)
+            await asyncio.sleep(0.1)
+            assert ear.head == 1, "the same PartId"
+            assert ear.judge(1) == {1: ("", "")}
+            ear.records.clear()
+            blocks["Papers"] = written
+            plant.part("NEW")
+            await asyncio.sleep(0.1)
+            assert ear.judge(2) == {2: ("NEW", "L7")}
+
+    plant_test(tmp_path, body)
+
+
+def test_texts_and_further_blocks_share_one_turn_between_two_polls(tmp_path: Path) -> None:
+    async def body(plant: Plant) -> None:
+        reads: list[str] = []
+        plain = plant.driver.read
+
+        async def noted(span: Span) -> bytes:
+            reads.append("poll" if span.block.name == "DB_VisionUp" else "papers" if span.block.name == "Papers" else "oven")
+            return await plain(span)
+
+        async with plant.gateway() as ear:
+            plant.driver.read = noted  # type: ignore[method-assign]
+            plant.driver.takes_s = 0.001
+            for n in range(1, 21):
+                plant.part(f"SN{n}")
+                await asyncio.sleep(0.06)
+            assert ear.judge(*range(1, 21)) == {n: (f"SN{n}", "L7") for n in range(1, 21)}
+        assert min(reads.count("papers"), reads.count("oven")) >= 40
+        assert all("poll" in pair for pair in pairwise(reads)), "two further requests between two polls"
+
+    plant_test(tmp_path, body, OVENS)

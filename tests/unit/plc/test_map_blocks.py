@@ -250,15 +250,18 @@ MODBUS_MISTAKES = [
     (modbus_block("name: A, type: Int", area="CO"), f"{E}.tags.0: A: coils and discrete inputs hold Bool alone, not Int"),
     (
         modbus_block("name: A, type: Bool", "name: B, type: Bool, at: 0", area="CO"),
-        f"{E}.tags.1.at: B: overlaps A at bit 0; give each its own bits",
+        f"{E}.tags.1.at: B: overlaps A at bit 0 (CO:400); give each its own bits",
     ),
     (modbus_block("name: A, type: Byte, order: ABCD"), f"{E}.tags.0.order: A cannot have an order of its own: it has no whole"),
     (modbus_block("name: A, type: Real", at="65535"), f"{E}.at: the block ends beyond register 65535"),
     (
         modbus_block("name: A, type: Int", at="10"),
-        f"{E}.at: the blocks overlap (registers (0, 90) and (10, 11)): one register in",
+        f"{E}.at: Process (HR:10 to 10) overlaps DB_VisionUp (HR:0 to 89), A on SentinelReal: one register in two",
     ),
-    (modbus_block("name: A, type: Int", at="200"), f"{E}.at: the blocks overlap (registers (200, 274) and (200, 201)): two"),
+    (
+        modbus_block("name: A, type: Int", at="200"),
+        f"{E}.at: Process (HR:200 to 200) overlaps DB_VisionDown (HR:200 to 273), A on Status1: two",
+    ),
     (s7_block("name: A, type: Int"), f"{E}: a Modbus block needs area (HR) and at (first register, 0-based)"),
 ]
 
@@ -274,9 +277,16 @@ def test_one_mistake_in_a_further_modbus_block(tmp_path: Path, block: str, messa
     ("block", "message"),
     [
         (s7_block("name: A, type: Int", direction="gw->plc"), f"{E}.dir: a second gw->plc block"),
-        (s7_block("name: A, type: Int", name="DB_VisionUp"), f"{E}.name: DB_VisionUp is the name of another block (line 12)"),
+        (
+            s7_block("name: A, type: Int", name="db_VisionUp"),
+            f"{E}.name: db_VisionUp and DB_VisionUp (line 13) are one name on a",
+        ),
+        (s7_block("name: A, type: Int", name="DB_VisionUp"), f"{E}.name: DB_VisionUp is the name of another block (line 13)"),
         (s7_block("name: A, type: Int", head="db: 101"), f"{E}.db: both blocks lie in DB101: one block a direction"),
-        (s7_block("name: A, type: Int", head="db: 100"), f"{E}: DB_Process overlaps DB_VisionUp in DB100 (bytes 0 to 179)"),
+        (
+            s7_block("name: A, type: Int", head="db: 100"),
+            f"{E}: DB_Process overlaps DB_VisionUp in DB100 (bytes 0 to 1), A on Control",
+        ),
         (s7_block("name: A, type: Int", head="db: 110\n    at: 3"), f"{E}.at: 3: a block begins on an even byte"),
         (s7_block("name: A, type: Int", head="db: 110\n    at: DB9.DBB4"), f"{E}.at: DB9.DBB4 is not in DB110"),
         (s7_block("name: A, type: Int", head="at: 4"), f"{E}: an S7 block needs db (its number)"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -127,6 +128,20 @@ MISTAKES = [
     (WEAR, WEAR + ", at: 400", "db: 100", "blocks.0", "DB_VisionUp has 404 bytes, one request carries 222; drop or move"),
     # names and roles
     ("name: ToolWear", "name: LineSpeed", '"%"', f"{UP}.17.name", "LineSpeed is the name of another tag (line 32)"),
+    (
+        "Token: [",
+        "TOKEN: [{name: A, type: Int}]\n  Token: [",
+        "Token: [{name: PartId",
+        "types.Token",
+        "Token and TOKEN (line 10) are one name on a PLC; rename one of the two types",
+    ),
+    (
+        "name: ToolWear",
+        "name: LINESPEED",
+        '"%"',
+        f"{UP}.17.name",
+        "LINESPEED and LineSpeed (line 32) are one name on a PLC; re",
+    ),
     ("name: ToolWear", "name: Tool Wear", "Tool Wear", f"{UP}.17.name", "String should match pattern"),
     (WEAR, WEAR.replace("process", "proces"), "proces", f"{UP}.17.role", "unknown role 'proces' in a plc->gw block"),
     (
@@ -268,7 +283,10 @@ def test_a_parameter_in_the_gateway_s_block(tmp_path: Path) -> None:
         (
             "area: HR at: 200",
             "area: HR at: 80",
-            ["the blocks overlap (registers (0, 90) and (80, 154)): two writers of one register"],
+            [
+                "DB_VisionDown (HR:80 to 153) overlaps DB_VisionUp (HR:0 to 89), Status1 on OutcomeRing: "
+                "two writers of one register"
+            ],
         ),
         ("area: HR at: 200", "area: HR at: 65500", ["the block ends beyond register 65535"]),
         ("area: HR at: 200", "area: IR at: 200", ["the handshake's DB_VisionDown lies in holding registers (HR)"]),
@@ -297,6 +315,19 @@ def test_modbus_addresses(tmp_path: Path, old: str, new: str, messages: list[str
 def test_a_modbus_read_that_exceeds_one_request(tmp_path: Path) -> None:
     text = MODBUS.replace("name: ToolWear, type: Real", "name: ToolWear, type: Real, at: 250")
     assert [p.message.split(";")[0] for p in problems(tmp_path, text)] == ["DB_VisionUp has 254 bytes, one request carries 250"]
+
+
+def test_a_tag_of_the_handshake_without_its_role_is_said_at_that_tag(tmp_path: Path) -> None:
+    [problem] = problems(tmp_path, re.sub(r",\s+role: part\.id\b", "", S7))
+    assert problem.path.startswith("blocks.0.tags.")
+    assert problem.message == "PartId lacks `role: part.id`; add it"
+
+
+def test_an_overlap_within_a_modbus_block_names_the_register_too(tmp_path: Path) -> None:
+    text = MODBUS.replace("name: ToolWear, type: Real", "name: ToolWear, type: Real, at: 174")
+    assert [p.message for p in problems(tmp_path, text)] == [
+        "ToolWear: overlaps LineSpeed at byte 174 (HR:87); give each its own bytes"
+    ]
 
 
 def test_every_role_of_the_handshake_is_required_at_its_place(tmp_path: Path) -> None:

@@ -74,12 +74,40 @@ def test_a_part_passes_by_nothing_better_than_its_mode_and_the_present_one(own: 
         assert rig.outcome(2) == (6 if same and own is Mode.BYPASS else 1)
 
 
-def test_a_part_keeps_the_exit_that_was_decided_as_it_came_into_the_gates_window() -> None:
+OTHERS = [(mode, other) for mode in (MONITOR, BYPASS) for other in (AUTOMATIC, MANUAL, MONITOR, BYPASS) if other != mode]
+
+
+@pytest.mark.parametrize(("mode", "other"), OTHERS)
+def test_a_key_turned_with_a_part_in_the_window_turns_it_away(mode: int, other: int) -> None:
+    """The belt stands, the key is turned, perhaps back again, the belt runs: nobody has said that the part may pass."""
+    rig = Rig().cleared().owned()
+    rig.scan(rig.encoder, mode=mode)
+    assert rig.scan(move=GATE - WINDOW, mode=mode).gate_open
+    assert rig.scan(mode=mode).gate_open
+    assert not rig.scan(mode=other).gate_open
+    assert not rig.scan(mode=mode).gate_open, "turning it back lets nothing pass that was turned away"
+    rig.scan(move=WINDOW, mode=other)
+    assert rig.outcome(1) == 2
+    assert [(e.passed, e.detail) for e in rig.of("decided")] == [(False, "the key was turned")]
+
+
+def test_a_key_turned_as_the_part_is_at_the_gate_shuts_it_and_the_part_has_passed() -> None:
     rig = Rig().cleared().owned()
     rig.scan(rig.encoder, mode=BYPASS)
     assert rig.scan(move=GATE - WINDOW, mode=BYPASS).gate_open
-    assert rig.scan(move=WINDOW, mode=AUTOMATIC).gate_open
-    assert rig.outcome(1) == 6
+    assert not rig.scan(move=WINDOW, mode=AUTOMATIC).gate_open
+    assert rig.outcome(1) == 6, "the gate stood open until it was there"
+
+
+@pytest.mark.parametrize("present", [MONITOR, BYPASS])
+def test_a_pass_stays_good_when_the_key_is_turned_in_the_window(present: int) -> None:
+    rig = Rig().cleared().owned()
+    rig.scan(rig.encoder)
+    rig.token(1)
+    rig.scan()
+    assert rig.scan(move=GATE - WINDOW).gate_open
+    assert rig.scan(move=WINDOW, mode=present).gate_open
+    assert rig.outcome(1) == 1
 
 
 def test_manual_shuts_the_gate_in_the_scan_in_which_the_key_is_turned() -> None:

@@ -218,6 +218,8 @@ class Day:
                 edges = ((self.fallen.pop(0)) & 0xFFFFFFFF,)
             elif self.rarely(60):
                 edges = ((twin.encoder + move) & 0xFFFFFFFF,)
+        if self.held.encoder_fault and dice.random() < 0.3:
+            move += dice.choice([-(twin.encoder), dice.getrandbits(32)])  # the counter was reset, or jumped
         before = twin.plc.part_id
         out = twin.scan(self.held, move=move, ms=ms, latch=latch, bin_edges=edges)
         if twin.plc.part_id != before and dice.random() < 0.92:

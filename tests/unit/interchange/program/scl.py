@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import re
 
+from tests.unit.interchange.program.st_parser import KEYWORDS
+
 _WORD = re.compile(r"//[^\n]*|'[^']*'|#?\"?[A-Za-z_]\w*\"?|16#[0-9A-F]+|[\d.]+(?:E[+-]?\d+)?|:=|<=|>=|<>|\.\.|\S")
 _SECTION = re.compile(
     r"^\s*(VAR(?:_INPUT|_OUTPUT|_IN_OUT|_TEMP| RETAIN| CONSTANT)?)$(.*?)^\s*END_VAR$", re.MULTILINE | re.DOTALL
@@ -16,6 +18,8 @@ _KEYWORDS = set(
     """AND OR XOR NOT MOD IF THEN ELSIF ELSE END_IF FOR TO DO END_FOR EXIT TRUE FALSE REGION END_REGION FUNCTION_BLOCK
     END_FUNCTION_BLOCK BEGIN VERSION IN N ABS SHR SHL""".split()
 )
+#: What must be quoted even as a member.
+_QUOTED = KEYWORDS | {"BEGIN", "REGION", "END_REGION", "DATA_BLOCK", "GOTO", "LABEL", "VERSION", "VOID", "DTL"}
 _CLOSES = {"END_IF": "IF", "END_FOR": "FOR", "END_REGION": "REGION"}
 _SIZES = {"Byte": 1, "Char": 1, "SInt": 1, "USInt": 1, "Word": 2, "Int": 2, "UInt": 2, "DWord": 4, "DInt": 4, "UDInt": 4,
           "Real": 4, "LReal": 8, "LWord": 8, "DTL": 12}  # fmt: skip
@@ -60,12 +64,13 @@ def _bits(datatype: str, udts: dict[str, list[tuple[str, str]]]) -> int:
 
 
 def to_st(text: str, *, up: str, down: str) -> str:
-    """Return SCL as ST: no hashes, no quotes, no regions, the blocks by their short names."""
+    """Return SCL as ST: no hashes, no quotes, no regions, the blocks by their short names, shifts by place."""
     text = re.sub(r"//[^\n]*", "", text)
     text = re.sub(r"^\s*(\{ S7_.*\}|VERSION : .*|BEGIN|REGION .*|END_REGION)$", "", text, flags=re.MULTILINE)
     text = (
         text.replace(f'"{up}"', "Up").replace(f'"{down}"', "Down").replace("#", "\0").replace("16\0", "16#").replace("\0", "")
     )
+    text = re.sub(r"\b(SHR|SHL)\(IN := ([^,]+), N := (\d+)\)", r"\1(\2, \3)", text)
     return text.replace('"', "")
 
 
@@ -86,7 +91,9 @@ def faults(text: str, *, blocks: list[str], types: list[str]) -> list[str]:
     head, _, body = text.partition("\nBEGIN\n")
     for section, lines in _SECTION.findall(head):
         for name, datatype, _ in _MEMBER.findall(lines):
-            if name in declared:
+            if name.upper() in KEYWORDS:
+                found.append(f"{name} is a word of the language")
+            if name.upper() in [other.upper() for other in declared]:
                 found.append(f"{name} is declared twice")
             declared[name] = section
             if '"' in datatype and datatype.split('"')[1] not in types:
@@ -112,9 +119,13 @@ def faults(text: str, *, blocks: list[str], types: list[str]) -> list[str]:
                     found.append(f"{word} is not declared")
                 elif name not in assigned and not (target and n == 0 or stripped.startswith(f"FOR #{name} ")):
                     found.append(f"{word} is read before it is assigned")
+            elif word.startswith('"') and before == ".":
+                pass  # a member that is called like a word of the language
             elif word.startswith('"'):
                 if name not in blocks and name not in declared and name != "FB_VisionGate":
                     found.append(f"{word} is no block")
+            elif re.match(r"[A-Za-z_]", word) and before == "." and word.upper() in _QUOTED:
+                found.append(f".{word} has no quotes, it is a word of the language")
             elif re.match(r"[A-Za-z_]", word) and before != "." and word not in _KEYWORDS and "_TO_" not in word:
                 found.append(f"{word} has neither # nor quotes")
             if word in ("IF", "FOR"):

@@ -1,7 +1,8 @@
 """Executes generated ST: strict about types, with the arithmetic of a PLC. Units are compiled to Python once.
 
-Unsigned 32-bit arithmetic wraps, as encoder counts and milliseconds need it; any other overflow, an index out of bounds and the
-use of a temporary variable that was not assigned in this call are errors: a PLC would go on with nonsense.
+A sum or difference of UDINT wraps where it is assigned as a whole, as encoder counts and milliseconds need it. Any other
+overflow, a number that the target of a conversion cannot hold, an index out of bounds and the use of a temporary variable that
+was not assigned in this call are errors: PLCs differ there, or go on with nonsense. Bit strings are converted bit by bit.
 """
 
 from __future__ import annotations
@@ -242,7 +243,23 @@ class Compiler:
             raise StError(f"{root[1]} cannot be assigned")
         if root[1] == "Down" and self.unit.name == "FB_VisionGate":
             raise StError("the gateway's block is only read")
-        self.emit(depth, f"{code} = {self.fit(self.value(value), kind, str(target))}")
+        found = self.wrapping(value) if kind == "UDINT" else None
+        self.emit(depth, f"{code} = {found or self.fit(self.value(value), kind, str(target))}")
+
+    def wrapping(self, node: Any) -> str | None:
+        """Return a sum, difference or product of UDINT that is assigned as a whole, the one place where it may wrap.
+
+        Elsewhere a runtime may go on with 64 bits in between, so that what would have wrapped is an error.
+        """
+        code = self.unbounded(node)
+        return f"({code} & 0xFFFFFFFF)" if code is not None else None
+
+    def unbounded(self, node: Any) -> str | None:
+        if node[0] != "binary" or node[1] not in ("+", "-", "*"):
+            return None
+        self.binary(node[1], self.value(node[2]), self.value(node[3]))  # its types must fit as everywhere
+        left, right = (self.unbounded(side) or self.fit(self.value(side), "UDINT", node[1]) for side in node[2:])
+        return f"({left} {node[1]} {right})"
 
     def do_call(self, depth: int, target: Any, arguments: list[Any]) -> None:
         code, kind = self.place(target)
@@ -326,7 +343,7 @@ class Compiler:
         if kind in REALS:
             return f"f32({a} {op} {b})" if kind == "REAL" else f"({a} {op} {b})", kind
         code = {"MOD": f"({a} - {b} * quotient({a}, {b}))", "/": f"quotient({a}, {b})"}.get(op, f"({a} {op} {b})")
-        return f"({code} & 0xFFFFFFFF)" if kind == "UDINT" else f"fits('{kind}', {code})", kind
+        return f"fits('{kind}', {code})", kind
 
     def function(self, name: str, arguments: list[tuple[str, Any]]) -> tuple[str, Any]:
         if name == "ABS":
@@ -350,8 +367,7 @@ class Compiler:
         if target in REALS:
             return f"f32({code})" if target == "REAL" else f"float({code})", target
         size = width(target)
-        same = width(source) == size
-        if source in BITS or target in BITS or (same and source != target):
+        if source in BITS or target in BITS:
             return (f"to_signed({code}, {size})" if RANGES[target][0] < 0 else f"bits_of({code}, {size})"), target
         return f"fits('{target}', {code})", target
 

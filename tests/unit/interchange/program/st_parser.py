@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,6 +13,22 @@ _TOKEN = re.compile(
     re.DOTALL,
 )
 _SECTIONS = ("VAR", "VAR_INPUT", "VAR_OUTPUT", "VAR_IN_OUT", "VAR_TEMP", "VAR_GLOBAL")
+
+#: What IEC 61131-3, CODESYS and TwinCAT keep for themselves: keywords, types, operators, standard functions.
+KEYWORDS = frozenset(
+    """ABS ABSTRACT ACOS ACTION ADD ADR AND AND_THEN ANY ARRAY ASIN AT ATAN BIT BITADR BOOL BY BYTE CAL CASE CHAR CLASS CONCAT
+    CONFIGURATION CONSTANT CONTINUE COS CTD CTU CTUD DATE DATE_AND_TIME DELETE DINT DIV DO DT DWORD ELSE ELSIF EN END_ACTION
+    END_CASE END_CLASS END_CONFIGURATION END_FOR END_FUNCTION END_FUNCTION_BLOCK END_IF END_INTERFACE END_METHOD END_NAMESPACE
+    END_PROGRAM END_PROPERTY END_REPEAT END_RESOURCE END_STEP END_STRUCT END_TRANSITION END_TYPE END_UNION END_VAR END_WHILE
+    ENO EQ EXIT EXP EXPT EXTENDS F_EDGE F_TRIG FALSE FINAL FIND FOR FROM FUNCTION FUNCTION_BLOCK GE GT IF IMPLEMENTS INI
+    INITIAL_STEP INSERT INT INTERFACE INTERNAL INTERVAL JMP LD LDATE LDT LE LEFT LEN LIMIT LINT LN LOG LREAL LT LTIME LTOD LWORD
+    MAX METHOD MID MIN MOD MOVE MUL MUX NAMESPACE NE NON_RETAIN NOT NULL OF ON OR OR_ELSE OVERLAP OVERRIDE PERSISTENT POINTER
+    PRIORITY PRIVATE PROGRAM PROPERTY PROTECTED PUBLIC R R_EDGE R_TRIG READ_ONLY READ_WRITE REAL REF REF_TO REFERENCE REPEAT
+    REPLACE RESOURCE RET RETAIN RETURN RIGHT ROL ROR RS S SEL SHL SHR SIN SINGLE SINT SIZEOF SQRT SR ST STEP STRING STRUCT SUB
+    SUPER TAN TASK THEN THIS TIME TIME_OF_DAY TO TOD TOF TON TP TRANSITION TRUE TRUNC TYPE UDINT UINT ULINT UNION UNTIL USING
+    USINT VAR VAR_ACCESS VAR_CONFIG VAR_EXTERNAL VAR_GLOBAL VAR_IN_OUT VAR_INPUT VAR_INST VAR_OUTPUT VAR_STAT VAR_TEMP WCHAR
+    WHILE WITH WORD WSTRING XOR""".split()
+)
 
 
 class StError(Exception):
@@ -84,6 +101,15 @@ class Parser:
             raise StError(f"expected a name, found {text!r}")
         return text
 
+    def new_name(self, others: Iterable[str] = ()) -> str:
+        """Take a name that is declared here: no word of the language, and another than ``others``, whatever the capitals."""
+        name = self.name()
+        if name.upper() in KEYWORDS or "__" in name or name.endswith("_"):
+            raise StError(f"{name} is no name in ST")
+        if name.upper() in [o.upper() for o in others]:
+            raise StError(f"{name} is declared twice")
+        return name
+
     # -- declarations
     def parse(self) -> Library:
         while self.tokens[self.at][0] != "end":
@@ -99,18 +125,22 @@ class Parser:
         return self.library
 
     def type_(self) -> None:
-        name = self.name()
+        name = self.new_name(self.globals())
         self.want(":")
         kind = self.name()
-        members = []
+        members: list[tuple[str, Any]] = []
         while not self.take(f"END_{kind}"):
-            member = self.name()
+            member = self.new_name(n for n, _ in members)
             self.want(":")
             members.append((member, self.datatype()))
             self.want(";")
         self.take(";")
         self.want("END_TYPE")
         self.library.structs[name] = (kind, members)
+
+    def globals(self) -> list[str]:
+        """Return the names of types and units."""
+        return [*self.library.structs, *self.library.units]
 
     def datatype(self) -> Any:
         if self.take("ARRAY", "["):
@@ -123,7 +153,7 @@ class Parser:
 
     def unit(self) -> None:
         kind = self.next()[1]
-        unit = Unit(kind, self.name())
+        unit = Unit(kind, self.new_name(self.globals()))
         while self.peek() in _SECTIONS:
             self.variables(unit)
         unit.body = self.statements(f"END_{kind}")
@@ -135,13 +165,12 @@ class Parser:
         if self.peek() in ("RETAIN", "CONSTANT"):
             section += f" {self.next()[1]}"
         while not self.take("END_VAR"):
-            name = self.name()
+            # A variable called like a type, its own or another's, would hide it.
+            name = self.new_name([*(v.name for v in unit.variables), *self.globals()])
             self.want(":")
             datatype = self.datatype()
             init = self.expression() if self.take(":=") else None
             self.want(";")
-            if any(v.name.upper() == name.upper() for v in unit.variables):
-                raise StError(f"{name} is declared twice")
             unit.variables.append(Variable(name, datatype, init, section))
 
     # -- statements
@@ -239,8 +268,6 @@ class Parser:
             self.want("(")
             arguments = []
             while not self.take(")"):
-                if self.tokens[self.at][0] == "name" and self.peek(1) == ":=":
-                    self.at += 2
                 arguments.append(self.expression())
                 self.take(",")
             return ("function", function, arguments)

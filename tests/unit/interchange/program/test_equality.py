@@ -101,8 +101,12 @@ MUTATIONS = {
         " THEN",
     ),
     "no coasting": (
-        "        Rejecting := TRUE;\n        StartedAt := Encoder;\n    END_IF;\n    ",
-        "    END_IF;\n    ",
+        "RecheckGate := FALSE;\n        Rejecting := TRUE;\n        StartedAt := Encoder;\n",
+        "RecheckGate := FALSE;\n",
+    ),
+    "no coasting after a fault of the encoder": (
+        "Count := 0;\n        Rejecting := TRUE;\n        StartedAt := Encoder;\n",
+        "Count := 0;\n",
     ),
     "the gate opens in a stop": (
         "NOT Rejecting AND NOT StopLine AND Key",
@@ -135,6 +139,14 @@ MUTATIONS = {
     "PartId 0 is given": (
         "PartCount := 1;",
         "PartCount := 0;",
+    ),
+    "a key turned in the window lets pass": (
+        " AND Parts[k].LetBy <> Key THEN\n            Parts[k].Way := EXIT_SCRAP;",
+        " AND Parts[k].LetBy <> Key THEN\n            Parts[k].Way := EXIT_OK;",
+    ),
+    "parts are followed over a fault of the encoder": (
+        "        First := 0;\n        Count := 0;\n        Rejecting := TRUE;",
+        "        Rejecting := TRUE;",
     ),
     "Bypass without end": (
         "    ELSIF BypassMs <= BypassMaxMs THEN\n        BypassMs := BypassMs + (NowMs - LastMs);\n",

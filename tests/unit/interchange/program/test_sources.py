@@ -116,7 +116,7 @@ FAULTS = {
     "undeclared": ("#Slot := ", "#Slott := "),
     "no hash": ("    #Window := ", "    Window := "),
     "unknown block": ('"DB_VisionDown".Status1', '"DB_VisionDwon".Status1'),
-    "temp read first": ("    #Window := UDINT_TO_DINT(#GateWindow);\n", ""),
+    "temp read first": ("    #Window := DWORD_TO_DINT(UDINT_TO_DWORD(#GateWindow));\n", ""),
     "input assigned": ("    #Key := #Mode;", "    #Mode := #Mode;"),
     "constant assigned": ("#LatchedStop := #STOP_NONE;", "#STOP_NONE := #STOP_NONE;"),
     "not closed": ("END_REGION", "", ),
@@ -189,4 +189,5 @@ def test_types_without_a_register_copy_are_all_named(tmp_path: Path) -> None:
     (tmp_path / "m.yaml").write_text(text)
     with pytest.raises(ConfigError) as caught:
         iec_sources(tmp_path / "m.yaml", load_map(tmp_path / "m.yaml"))
-    assert "tag Serial: String[10]" in str(caught.value) and "tag If: a word of ST" in str(caught.value)
+    assert "m.yaml:37:16: blocks.0.tags.19.name: Serial: String[10]" in str(caught.value)
+    assert "m.yaml:38:16: blocks.0.tags.20.name: If is a word of ST" in str(caught.value)

@@ -172,7 +172,7 @@ class Twin:
         theirs = (out.gate_open, out.recheck_open, out.stop_line, int(out.stop_reason), out.owner_alive, out.rejecting)
         if ours != theirs:
             raise DifferentError(f"at {self.now_ms} ms: ST {ours}, simulated PLC {theirs}")
-        if {n: getattr(gate, n) for n in out.params} != dict(out.params):
+        if {n: getattr(gate, f"Out_{n}") for n in out.params} != dict(out.params):
             raise DifferentError(f"at {self.now_ms} ms: set-points {out.params}")
         if {p.part_id: p.verdict for p in self.plc._tracking._parts} != self._verdicts():
             raise DifferentError(f"at {self.now_ms} ms: verdicts {self._verdicts()}")
@@ -185,7 +185,7 @@ class Twin:
         """Return PartId → latched verdict, without the parts that are only kept until they have fallen."""
         gate = self.gate
         parts = [gate.Parts[(gate.First + n) % 64] for n in range(gate.Count)]
-        return {p.PartId: VERDICTS.get(p.Verdict, "") for p in parts if not p.Left}
+        return {p.PartId: VERDICTS.get(p.Verdict, "") for p in parts if not p.Gone}
 
     def _note(self) -> None:
         seen, out = self.seen, self.out
