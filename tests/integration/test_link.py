@@ -193,7 +193,7 @@ async def test_a_wrong_byte_order_is_refused_by_the_sentinels(tmp_path: Path) ->
         task = asyncio.create_task(link.run())
         await until(lambda: link.state == "refused", "refused")
         assert "Sentinel" in ear.states[-1][1]
-        assert "byte order" in ear.states[-1][1]
+        assert "plc.order: CDAB" in ear.states[-1][1]
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
 
