@@ -96,12 +96,12 @@ async def measure(case: Case, seconds: float, seed: int) -> Result:
         try:
             where = await stand.start()
             for line in case.lines:
-                await _start_floor(line, stand, folder, *floors[line.name])
+                await start_floor(line, stand, folder, *floors[line.name])
             if case.clients:
                 await _start_scada(case, where, folder, scada)
-            await _pass(WARM_UP_S, stand)
+            await let_pass(WARM_UP_S, stand)
             begin_ns = time.monotonic_ns()
-            await _pass(seconds, stand)
+            await let_pass(seconds, stand)
             end_ns = time.monotonic_ns()
             await stand.clear(10)
         finally:
@@ -110,15 +110,15 @@ async def measure(case: Case, seconds: float, seed: int) -> Result:
             await stand.stop()
         result = Result()
         for line in case.lines:
-            _take_line(result, stand, line, begin_ns, end_ns)
-            _take_floor(result, floors[line.name][0], begin_ns, end_ns)
+            take_line(result, stand, line, begin_ns, end_ns)
+            take_floor(result, floors[line.name][0], begin_ns, end_ns)
         if case.clients:
             measured = scada.said[":measured"]
             result.notifications_per_s = measured["notifications"] / measured["seconds"]
         return result
 
 
-async def _pass(seconds: float, stand: Stand) -> None:
+async def let_pass(seconds: float, stand: Stand) -> None:
     """Let time pass; StandError when something falls."""
     until = time.monotonic() + seconds
     while (left := until - time.monotonic()) > 0:
@@ -127,7 +127,8 @@ async def _pass(seconds: float, stand: Stand) -> None:
             raise fallen
 
 
-async def _start_floor(line: DemoLine, stand: Stand, folder: Path, probe: Program, target: Program) -> None:
+async def start_floor(line: DemoLine, stand: Stand, folder: Path, probe: Program, target: Program) -> None:
+    """Start the floor's probe on a PLC simulator of its own."""
     config = stand.factory_config(line) | {"ledger": str(folder / f"{line.name}.floor.ledger.jsonl"), "parts": 1}
     log = folder / "floor.log"
     await target.start([sys.executable, "-m", "simulators.factory"], log, json.dumps(config))
@@ -150,7 +151,7 @@ async def _start_scada(case: Case, where: dict[str, Any], folder: Path, scada: P
     await scada.expect(":ready")
 
 
-def _take_line(result: Result, stand: Stand, line: DemoLine, begin_ns: int, end_ns: int) -> None:
+def take_line(result: Result, stand: Stand, line: DemoLine, begin_ns: int, end_ns: int) -> None:
     """Take the parts that passed the photo-eye in the window: those of the world, whether or not a record tells of them."""
     events = list(read_ledger(stand.ledger(line.name)))
     eye_ms = {e["n"]: e["t_ms"] for e in events if e["kind"] == "part" and begin_ns <= e["t_ms"] * 1e6 < end_ns}
@@ -165,7 +166,8 @@ def _take_line(result: Result, stand: Stand, line: DemoLine, begin_ns: int, end_
             result.loop.append(latency)
 
 
-def _take_floor(result: Result, probe: Program, begin_ns: int, end_ns: int) -> None:
+def take_floor(result: Result, probe: Program, begin_ns: int, end_ns: int) -> None:
+    """Take the floor's samples of the window."""
     result.floor += [i + w for t, i, w in probe.said[":measured"]["samples"] if begin_ns <= t < end_ns]
 
 

@@ -12,6 +12,7 @@ import argparse
 import asyncio
 import contextlib
 import json
+import logging
 import statistics
 import sys
 import tempfile
@@ -73,6 +74,7 @@ def map_with(folder: Path, protocol: str, *shape: int) -> Path:
 
 async def serve(file: Path) -> None:
     """Run the simulated PLC of a map; print its port; end when stdin ends."""
+    logging.getLogger("pymodbus").setLevel(logging.CRITICAL)  # it shows its last frames whenever a client goes
     loaded = load_map(file)
     logic = PlcLogic(loaded, camera_to_gate=20_000, gate_window=300)
     extra = zip(loaded.map.extra, logic.extra, strict=True)

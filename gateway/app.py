@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import fcntl
 import json
 import os
 import signal
 import sys
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -207,9 +208,34 @@ def run(
         except OSError as error:
             raise GatewayError(f"{error.filename}: {error.strerror}; frames and sockets need room in {ring_folder()}") from None
         plan = _prepare(config, folder, rejected, monitor_only=monitor_only)
+        stack.enter_context(_alone(config.data))
         if rejected:
             _say("supervisor", {"event": "configuration rejected", "errors": list(rejected)})
         return asyncio.run(Supervisor(children(plan), config.data, inherited=[lock], came_up=came_up).run())
+
+
+@contextlib.contextmanager
+def _alone(data: Path) -> Iterator[None]:
+    """Be the only supervisor of this data folder, for as long as this process lives: two would restart theirs for ever.
+
+    GatewayError names the other one. Its children do not hold the lock: their own files are locked each.
+    """
+    path = data / "supervisor.lock"
+    try:
+        fd = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+    except OSError as error:
+        raise GatewayError(f"{path}: {error.strerror}; the data folder must be one that can be written") from None
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        os.ftruncate(fd, 0)
+        os.write(fd, str(os.getpid()).encode())
+        yield
+    except BlockingIOError:
+        pid = os.pread(fd, 20, 0).decode(errors="replace") or "unknown"
+        remedy = f"stop that one first (kill {pid}), or name another folder under data:"
+        raise GatewayError(f"{path}: a gateway runs on this data folder already (process {pid}); {remedy}") from None
+    finally:
+        os.close(fd)
 
 
 def _prepare(config: GatewayConfig, runtime: Path, rejected: Sequence[str], *, monitor_only: bool) -> Plan:

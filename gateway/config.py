@@ -17,19 +17,17 @@ from pydantic import BaseModel, Field, ValidationError, model_validator
 from pydantic_core import ErrorDetails
 
 from gateway.actions.adjust import AdjustRule
-from gateway.control.config import ControlConfig, LineConfig, Strict
+from gateway.control.config import ControlConfig, LineConfig, Strict, config_checksum
 from gateway.control.recipe_check import mistakes
 from gateway.core.errors import ConfigError, GatewayError, Problem
 from gateway.core.tags import Address
 from gateway.core.texts import is_text
 from gateway.plc.map_problems import near
-from gateway.plc.maps import LoadedMap, load_map
+from gateway.plc.maps import MAX_ACK_PARTS_PER_S, LoadedMap, load_map
 from gateway.services.config import OpcUaConfig, PicturesConfig, ServicesConfig
 from gateway.vision.package import Package, load_package
 from gateway.yaml_source import YamlSource, read_yaml
 
-MAX_ACK_PARTS_PER_S = 15.0
-"""The classic exchange has several turns for each part; the token ring has none."""
 MAX_SOCKET_PATH = 107
 """Bytes of a Unix socket's path on Linux."""
 
@@ -85,6 +83,7 @@ def load_config(path: Path) -> GatewayConfig:
     config.data = base / config.data
     opcua, pictures = config.opcua, config.pictures
     opcua.pki, opcua.users = opcua.pki and base / opcua.pki, opcua.users and base / opcua.users
+    opcua.nodesets = [base / path for path in opcua.nodesets]
     pictures.dir = pictures.dir and base / pictures.dir
     for line in config.lines:
         line.plc, line.model = base / line.plc, base / line.model
@@ -160,7 +159,24 @@ class _Check:
                 self._say(("data",), f"cannot be made: {parent} {why}; make the folder, or name another")
         maps = [self._line(i, line) for i, line in enumerate(self._config.lines)]
         self._one_owner(maps)
+        self._nodesets(self._config.opcua.nodesets)
         return self._problems
+
+    def _nodesets(self, paths: list[Path]) -> None:
+        if not paths:
+            return
+        from gateway.opcua.nodeset_file import read_nodesets  # with them the OPC UA library, half a second
+        from gateway.opcua.server import NAMESPACE
+
+        try:
+            read_nodesets(paths, NAMESPACE)
+        except ConfigError as error:
+            named = {str(path): i for i, path in reversed([*enumerate(paths)])}
+            for p in error.problems:
+                if p.line:
+                    self._problems.append(p)
+                else:  # the file as a whole: what is wrong is that it is named here
+                    self._say(("opcua", "nodesets", named[p.file]), str(p))
 
     def _line(self, i: int, line: LineSection) -> LoadedMap | None:
         at = ("lines", i)
@@ -280,7 +296,7 @@ def make_plan(config: GatewayConfig, runtime: Path, rejected: str = "", *, monit
 def _services_line(line: LineSection, control: ControlConfig) -> dict[str, Any]:
     loaded, package = load_map(line.plc), load_package(line.model)
     baseline = package.manifest.imaging_baseline
-    manifests = [load_package(r.model).manifest for r in line.recipes]
+    recipes = [(r, load_package(r.model).manifest) for r in line.recipes]
     return {
         "name": line.name,
         "cameras": [c.name for c in line.cameras],
@@ -288,7 +304,10 @@ def _services_line(line: LineSection, control: ControlConfig) -> dict[str, Any]:
         "records_socket": control.records_socket,
         "commands_socket": control.commands_socket,
         "rings": control.rings,
-        "params": [{"name": t.name, "unit": t.unit, "range": t.range, "step": t.step} for t in loaded.map.params()],
+        "params": [
+            {"name": t.name, "unit": t.unit, "range": t.range, "step": t.step, "rate_per_min": t.rate_per_min}
+            for t in loaded.map.params()
+        ],
         "process_tags": [
             leaf.name
             for t in loaded.map.process_tags()
@@ -299,5 +318,7 @@ def _services_line(line: LineSection, control: ControlConfig) -> dict[str, Any]:
         "model_id": package.manifest.id,
         "adjust": [] if control.monitor_only else [r.model_dump() for r in line.adjust],
         "imaging_baseline": baseline.model_dump() if baseline is not None else None,
-        "recipe_baselines": {m.id: m.imaging_baseline and m.imaging_baseline.model_dump() for m in manifests},
+        "recipe_baselines": {m.id: m.imaging_baseline and m.imaging_baseline.model_dump() for _, m in recipes},
+        "recipes": [{"number": r.number, "name": r.name, "model_id": m.id} for r, m in recipes],
+        "config_checksum": config_checksum(control.line),
     }

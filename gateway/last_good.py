@@ -99,6 +99,7 @@ def snapshot(path: Path, config: GatewayConfig) -> Snapshot:
         section["model"] = pin(line.model)
         for recipe, entry in zip(line.recipes, section["recipes"], strict=True):
             entry["model"] = pin(recipe.model)
+    data["opcua"]["nodesets"] = [take(nodes.stem, nodes.suffix, _read(nodes)) for nodes in config.opcua.nodesets]
     config_name = take("config", ".json", json.dumps(data, ensure_ascii=False, indent=2).encode())
     index = Index(
         format=1,

@@ -82,6 +82,7 @@ class Settings:
     max_parts_per_s: float = 0.0
     """Highest part rate that the ring must bear; 0: not checked."""
     scan_ms: float = 10
+    """Time from scan to scan; in it the belt moves by no more than the gate window, or its counts are taken for lost."""
     link_cycle_ms: float = 10
     """A gateway's cycle over the link."""
 
@@ -116,6 +117,8 @@ class PlcInputs:
     """Encoder values latched by hardware at each photo-eye edge since the last scan, in order."""
     process: Mapping[str, float] = field(default_factory=dict)
     """Measured process values by tag name (tags of the up block with role ``process``)."""
+    hmi: Mapping[str, float] = field(default_factory=dict)
+    """Set-points that an HMI has written since the last scan, by tag name: anything at all, even what is no number."""
     permit: bool = True
     """The operator's key switch that permits parameter adjustments."""
     bin_edges: tuple[int, ...] | None = None
@@ -188,5 +191,5 @@ class PlcOutputs:
     stop_reason: StopReason = StopReason.NONE
     owner_alive: bool = False
     rejecting: bool = True
-    """Nothing passes yet, because the belt has not cleared since a start or an encoder's fault."""
+    """Nothing passes yet, because the belt has not cleared since a start or since its counts were lost."""
     events: tuple[PlcEvent, ...] = ()

@@ -6,8 +6,9 @@ memory to clients must not let a request run during a scan.
 
 Fail-safe rules that stand here and nowhere else: the gate is closed unless a part that may pass (in Automatic: one with a
 latched PASS; :mod:`simulators.plc_gate`) is in front of it and no other part is; a token is latched only under the granted
-epoch of an owner whose heart beats, for a part that is being tracked; after a start, and after a fault of the encoder, nothing
-passes until the belt has moved on by the distance from the camera to the gate, and nothing passes while the line is stopped.
+epoch of an owner whose heart beats, for a part that is being tracked; after a start, and after the belt's counts were lost
+(:mod:`simulators.plc_counts`), nothing passes until the belt has moved on by the distance from the camera to the gate, and
+nothing passes while the line is stopped.
 
 The order within a scan is part of the contract with the generated function block: owner, inputs, photo-eye, tokens, reset,
 the gateway's stop request, the stops by level in the order of their numbers, the parts that have arrived as the gates stood
@@ -23,12 +24,13 @@ from gateway.core.tags import TagMap
 from simulators.plant import EventKind, Mode, PlcEvent, PlcInputs, PlcOutputs, Settings
 from simulators.plc_ack import TRIGGER_ENABLE, AckExchange, CommandExchange, Said
 from simulators.plc_adjust import AdjustService
+from simulators.plc_counts import BeltCounts
 from simulators.plc_gate import ExitRule
 from simulators.plc_head import Head
 from simulators.plc_memory import Analog, BlockMemory
 from simulators.plc_owner import Ownership
 from simulators.plc_reject import RejectStation
-from simulators.plc_tracking import Decision, ShiftRegister, counts_between
+from simulators.plc_tracking import Decision, ShiftRegister
 
 ADJUST_PERMIT = 0x0100
 MODE_SHIFT = 9
@@ -68,13 +70,14 @@ class PlcLogic:
         """Power up; the first scan is a first scan.
 
         ``camera_to_gate``: encoder counts from the photo-eye, which triggers the camera, to the gate. ``gate_window``: the
-        gate is set that many counts before a part arrives and held as many after; it should exceed the counts of one scan
-        and, with them, must stay below half the part spacing: overlapping windows close the gate to good parts, and a belt that
-        moves a part spacing in one scan takes the next part through a gate that nobody could close. ``params``: set-points at
-        power-up by tag name (default: the middle of the tag's range). ``retentive``: PartId goes on counting after a
-        restart; otherwise it begins again after ``last_part_id``. ``confirm_within``: counts behind the gate within which a
-        part turned away falls past the bin sensor, where one is fitted; less than the least part spacing, or a part's fall
-        would stand for its neighbour's. ``most_without_token``: so many parts in a row without a token stop the line; 0: never.
+        gate is set that many counts before a part arrives and held as many after; it must exceed the counts of one scan, or
+        they are taken for lost, and with them must stay below half the part spacing: overlapping windows close the gate to good
+        parts, and a belt that moves a part spacing in one scan takes the next part through a gate that nobody could close.
+        ``params``: set-points at power-up by tag name (default: the middle of the tag's range). ``retentive``: PartId goes on
+        counting after a restart; otherwise it begins again after ``last_part_id``. ``confirm_within``: counts behind the gate
+        within which a part turned away falls past the bin sensor, where one is fitted; less than the least part spacing, or a
+        part's fall would stand for its neighbour's. ``most_without_token``: so many parts in a row without a token stop the
+        line; 0: never.
         ``settings``: the other constants, by default those of :class:`simulators.plant.Settings`.
         """
         if not 0 < gate_window <= camera_to_gate:
@@ -92,15 +95,17 @@ class PlcLogic:
         self.running = True
         """False while the CPU is in STOP."""
         self._checksum = loaded_map.checksum
-        self._camera_to_gate = camera_to_gate
         self._retentive = retentive
         self._power_up_part_id = last_part_id
         self._part_id = last_part_id
         settings = settings or Settings()
+        if not settings.bypass_max_ms < 1 << 31:
+            raise ValueError(f"bypass_max_ms {settings.bypass_max_ms:g} must be below 2^31: what is used up has 32 bits")
         self._rule = ExitRule(self._down, settings)
         self._tracking = ShiftRegister(
             self._down, camera_to_gate=camera_to_gate, gate_window=gate_window, exit_of=self._rule.exit_of
         )
+        self._counts = BeltCounts(camera_to_gate=camera_to_gate, gate_window=gate_window, scan_ms=settings.scan_ms)
         self._owner = Ownership(self._up, self._down)
         self._station = RejectStation(
             self._up,
@@ -122,8 +127,6 @@ class PlcLogic:
         self._head = Head(self._up, self._extra)
         self._control = self._up.role("control")
         self._first_scan = True
-        self._started_at = 0
-        self._rejecting = True
         self._gate = Decision.CLOSED
         self._stopped = False
         self._events: list[PlcEvent] = []
@@ -175,7 +178,7 @@ class PlcLogic:
             stop_line=bool(self._station.stop),
             stop_reason=self._station.reason,
             owner_alive=self.running and self._owner.alive,
-            rejecting=not self.running or self._rejecting,
+            rejecting=not self.running or self._counts.rejecting,
             events=tuple(self._events),
         )
 
@@ -189,11 +192,13 @@ class PlcLogic:
             self._event("owner", inputs, detail=owner)
         if owner == "granted":
             self._adjust.baseline()
-        self._rule.look(inputs)
+        lost = self._counts.lost(inputs, (part.encoder for part in self._tracking))
+        self._rule.look(inputs, counts_lost=lost)
         for encoder in inputs.latches:
             self._assign(encoder, inputs)
-        if inputs.encoder_fault:
-            self._lose_belt(inputs)
+        if lost:  # no part can be followed by such counts, and a fall cannot be told from another
+            self._tracking.clear()
+            self._station.lose()
         if self._owner.alive:
             self._latch(inputs)
         self._station.reset(inputs.reset, self._rule.causes)
@@ -206,7 +211,7 @@ class PlcLogic:
         for name, value in inputs.process.items():
             if name in self._process:
                 self._process[name].set(value)
-        answer = self._adjust.scan(permit=inputs.permit)
+        answer = self._adjust.scan(permit=inputs.permit, hmi=inputs.hmi)
         if answer:
             self._event("adjusted", inputs, detail=answer)
         self._show_control(inputs)
@@ -257,8 +262,7 @@ class PlcLogic:
         """Do what only a first scan can do: take the belt's position, from which on nothing passes for a while."""
         self._first_scan = False
         self._head.start(inputs.now_ms)
-        self._started_at = inputs.encoder
-        self._rejecting = True
+        self._counts.start(inputs)
         self._event("restarted", inputs)
 
     def _assign(self, encoder: int, inputs: PlcInputs) -> None:
@@ -270,23 +274,16 @@ class PlcLogic:
             self._ack.trigger(self._part_id, speaks=self._owner.speaks)
         self._event("assigned", inputs, self._part_id, encoder)
 
-    def _lose_belt(self, inputs: PlcInputs) -> None:
-        """Follow no part by counts that are not to be trusted; none passes until those on the belt must have left it."""
-        self._tracking.clear()
-        self._station.lose()
-        self._started_at, self._rejecting = inputs.encoder, True
-
     def _move_gate(self, inputs: PlcInputs) -> None:
         """Report the parts that have arrived since the last scan, as the gate stood then; set the gate for what comes."""
-        if self._rejecting and counts_between(self._started_at, inputs.encoder) >= self._camera_to_gate:
-            self._rejecting = False
+        self._counts.clear(inputs.encoder)
         passed = self._gate is Decision.OPEN
         for part in self._tracking.arrived(inputs.encoder):
             automatic = self._rule.mode_of(part) is Mode.AUTOMATIC
             self._station.leave(part, took=self._gate, sensor=inputs.bin_edges is not None, automatic=automatic)
             if part.exit is not self._gate:
                 part.exit = Decision.CLOSED  # never move the gate behind a part that has gone another way
-            detail = part.why if not self._rejecting else "belt not yet cleared after start"
+            detail = part.why if not self._counts.rejecting else "belt not yet cleared after start"
             self._event("decided", inputs, part.part_id, part.encoder, verdict=part.verdict, passed=passed, detail=detail)
         for part in self._station.confirm(inputs.bin_edges or (), inputs.encoder):
             self._event("unconfirmed", inputs, part.part_id, part.encoder, verdict=part.verdict)
@@ -295,7 +292,7 @@ class PlcLogic:
             self._stopped = True
         self._rule.withdraw(self._tracking)
         gate = self._tracking.at_gate(inputs.encoder)
-        if self._rejecting or self._stopped or (gate is Decision.OPEN and self._rule.shut):
+        if self._counts.rejecting or self._stopped or (gate is Decision.OPEN and self._rule.shut):
             gate = Decision.CLOSED
         self._gate = gate
 

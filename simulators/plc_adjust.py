@@ -66,8 +66,13 @@ class AdjustService:
             self._echo_value.set(0.0)
             self._echo_seq.set(self._last_seq)
 
-    def scan(self, *, permit: bool) -> str:
-        """Answer a new request, its AdjustSeqEcho last; return the answer in words, or "" if there was none."""
+    def scan(self, *, permit: bool, hmi: Mapping[str, float] | None = None) -> str:
+        """Answer a new request, its AdjustSeqEcho last; return the answer in words, or "" if there was none.
+
+        ``hmi``: set-points written by an HMI meanwhile, which are brought into their range first.
+        """
+        if hmi:
+            self._take(hmi)
         seq = self._seq.integer()
         if seq == self._last_seq:
             return ""
@@ -83,6 +88,14 @@ class AdjustService:
         self._echo_value.set(current)
         self._echo_seq.set(seq)
         return f"{self._tags[index].name if known else index}: {_NAMES[result]}, {current:g}"
+
+    def _take(self, hmi: Mapping[str, float]) -> None:
+        for i, tag in enumerate(self._tags):
+            if (value := hmi.get(tag.name)) is not None:
+                low, high = tag.range or (0.0, 0.0)
+                # What is no number goes to the low edge, as the comparisons of the PLC's program take it.
+                self._values[i] = low if math.isnan(value) else min(max(value, low), high)
+        self._mirror()
 
     def _answer(self, index: int, *, permit: bool) -> int:
         """Judge one request and, if it is granted, change the set-point. A value beyond the range is brought to its edge."""

@@ -50,8 +50,8 @@ class ExitRule:
         """Begin anew, as at a first scan; what Bypass has used up stays."""
         self._last_ms = None
 
-    def look(self, inputs: PlcInputs) -> None:
-        """Take the inputs of this scan."""
+    def look(self, inputs: PlcInputs, *, counts_lost: bool) -> None:
+        """Take the inputs of this scan; ``counts_lost``: no part can be followed by its encoder."""
         self.mode = Mode(inputs.mode) if inputs.mode in tuple(Mode) else Mode.MANUAL
         bits = self._status2.integer()
         self._simulation = inputs.simulation
@@ -65,7 +65,7 @@ class ExitRule:
             StopReason.BIN_UNLOCKED: inputs.bin_unlocked,
             StopReason.AIR_LOST: not inputs.air_ok,
             StopReason.EJECTOR_NOT_HOME: not inputs.ejector_home,
-            StopReason.ENCODER_FAULT: inputs.encoder_fault,
+            StopReason.ENCODER_FAULT: counts_lost,
             StopReason.BYPASS_LIMIT: self._bypass_ms > self._settings.bypass_max_ms
             or self._bypass_parts > self._settings.bypass_max_parts,
             StopReason.RING_TOO_SLOW: self._settings.ring_too_slow,

@@ -8,7 +8,6 @@ sample is no sign of a process gone wrong, so it neither raises nor ends a row o
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Sequence
 
 from simulators.plant import Mode, StopReason
@@ -45,7 +44,7 @@ class RejectStation:
         self._confirm_within = confirm_within
         self._most_without_token = most_without_token
         self._most_rejects = most_rejects
-        self._falling: deque[TrackedPart] = deque()
+        self._falling: list[TrackedPart] = []
         self._without_token = 0
         self._rejects = 0
         self._asked = False
@@ -98,7 +97,8 @@ class RejectStation:
         elif took is Decision.RECHECK:
             self._report(part, REJECTED)
         elif sensor:
-            self._falling.append(part)
+            behind = (n for n, other in enumerate(self._falling) if counts_between(part.part_id, other.part_id) > 0)
+            self._falling.insert(next(behind, len(self._falling)), part)
         else:
             self._report(part, _turned_away(part))
 
@@ -114,12 +114,12 @@ class RejectStation:
                     self._report(part, _turned_away(part))
                     self._falling.remove(part)
                     break
-        missing = []
-        while self._falling and counts_between(self._falling[0].encoder, encoder) - self._camera_to_gate > self._confirm_within:
-            part = self._falling.popleft()
+        late = self._camera_to_gate + self._confirm_within
+        missing = [part for part in self._falling if counts_between(part.encoder, encoder) > late]
+        for part in missing:
+            self._falling.remove(part)
             self._report(part, NOT_CONFIRMED)
             self._stop(StopReason.NOT_CONFIRMED, f"reject of part {part.part_id} not confirmed")
-            missing.append(part)
         return missing
 
     def _count(self, part: TrackedPart, *, passed: bool) -> None:

@@ -143,17 +143,16 @@ class ShiftRegister:
         return VERDICTS[word] if valid and slot["Check"].integer() == expected_check(part_id, word, epoch) else ""
 
     def arrived(self, encoder: int) -> list[TrackedPart]:
-        """Return the parts that have reached the gate since the last call; drop those that have left its window."""
-        reached = []
-        for part in self._parts:
-            past = self._past_gate(part, encoder)
-            if past < 0:
-                break
-            if not part.arrived:
-                part.arrived = True
-                reached.append(part)
-        while self._parts and self._past_gate(self._parts[0], encoder) > self._gate_window:
-            del self._by_id[self._parts.popleft().part_id]
+        """Return the parts that have reached the gate since the last call; drop those that have left its window.
+
+        None is taken to be there because one behind it is, nor to be under way because one before it is.
+        """
+        reached = [part for part in self._parts if not part.arrived and self._past_gate(part, encoder) >= 0]
+        for part in reached:
+            part.arrived = True
+        for part in [part for part in self._parts if self._past_gate(part, encoder) > self._gate_window]:
+            self._parts.remove(part)
+            del self._by_id[part.part_id]
         return reached
 
     def at_gate(self, encoder: int) -> Decision:
@@ -166,7 +165,7 @@ class ShiftRegister:
         for part in self._parts:
             past = self._past_gate(part, encoder)
             if past < -self._gate_window:
-                break
+                continue  # not break: a belt that creeps back may give two edges in the wrong order
             if not part.gate_set:
                 part.gate_set = True
                 part.exit = self._exit_of(part) if past < 0 else Decision.CLOSED

@@ -25,7 +25,7 @@ class Rejects(Strict):
     """So many parts in a row without a token stop the line; 0 = never."""
     most_rejects: int = Field(default=0, ge=0, le=65535)
     """So many rejects in a row stop the line; 0 = never."""
-    bypass_max_ms: float = Field(default=600_000, ge=0)
+    bypass_max_ms: float = Field(default=600_000, ge=0, lt=1 << 31)
     bypass_max_parts: int = Field(default=500, ge=0)
     """How long, and for how many parts, the key may stand at bypass before the line is stopped."""
     model_unverified: Literal["pass", "hold", "reject"] = "hold"

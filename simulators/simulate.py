@@ -7,40 +7,47 @@ ends it, or that all the parts of --parts have left the gate.
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import contextlib
 import json
+import math
 import signal
 import sys
 import tempfile
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from gateway.core.errors import ConfigError
-from gateway.plc.maps import LoadedMap, load_map
+from gateway.plc.maps import MAX_ACK_PARTS_PER_S, LoadedMap, load_map
 from simulators.program import Program, StandError, WrongInputError
+from simulators.scenario import ScenarioError, load_scenario
 
 ONLY_HERE = "127.0.0.1"
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Run the line; 0 when it ended as asked, 1 when it fell, 2 for wrong input."""
-    parser = argparse.ArgumentParser(prog="gateway simulate", description=__doc__)
-    parser.add_argument("map", type=Path, help="the line's tag map")
-    parser.add_argument("--camera-port", type=int, default=9001, metavar="P", help="port of the simulated camera (9001)")
-    parser.add_argument("--rate", type=float, default=5.0, metavar="R", help="parts per second (5)")
-    parser.add_argument("--parts", type=int, default=0, metavar="N", help="parts to feed; 0 = until Ctrl-C (0)")
-    parser.add_argument("--scenario", default="steady", metavar="NAME", help="scenario name or file (steady)")
-    parser.add_argument("--seed", type=int, default=1, metavar="S", help="seed of the line (1)")
-    parser.add_argument("--json", action="store_true", help="one JSON object a line")
-    args = parser.parse_args(argv)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """What ``gateway simulate`` was asked for, as its command line says."""
+
+    map: str
+    camera_port: int
+    rate: float
+    parts: int
+    scenario: str
+    seed: int
+    json: bool
+
+
+def main(argv: Sequence[str]) -> int:
+    """Run the line with the options in the one argument, JSON; 0 when it ended as asked, 1 when it fell, 2 for wrong input."""
+    args = Options(**json.loads(argv[0]))
     try:
         loaded = load_map(args.map)
         with tempfile.TemporaryDirectory(prefix="vg-simulate-") as folder:
             return asyncio.run(_run(args, loaded, Path(folder)))
-    except (ConfigError, WrongInputError) as error:
+    except (ConfigError, ScenarioError, WrongInputError) as error:
         print(error, file=sys.stderr)
         return 2
     except StandError as error:
@@ -48,7 +55,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 1
 
 
-def _config(args: argparse.Namespace, loaded: LoadedMap, folder: Path) -> dict[str, Any]:
+def _config(args: Options, loaded: LoadedMap, folder: Path) -> dict[str, Any]:
     plc = loaded.plc
     if plc.driver == "memory":
         raise ConfigError(f"{args.map}: the driver memory is for tests; a simulated line speaks s7 or modbus")
@@ -58,7 +65,7 @@ def _config(args: argparse.Namespace, loaded: LoadedMap, folder: Path) -> dict[s
         )
     return {
         "line": plc.name,
-        "map": str(args.map.absolute()),
+        "map": str(Path(args.map).absolute()),
         "protocol": plc.driver,
         "plc_host": ONLY_HERE,
         "plc_port": plc.port,
@@ -71,9 +78,23 @@ def _config(args: argparse.Namespace, loaded: LoadedMap, folder: Path) -> dict[s
     }
 
 
-async def _run(args: argparse.Namespace, loaded: LoadedMap, folder: Path) -> int:
+def _check_ack_rate(args: Options, loaded: LoadedMap) -> None:
+    """ConfigError when the belt brings parts faster than a gateway may be told to serve by the classic exchange."""
+    belt = load_scenario(args.scenario).belt
+    densest = belt.spacing / belt.least_spacing
+    if loaded.map.handshake == "ack" and args.rate * densest > MAX_ACK_PARTS_PER_S:
+        most = math.floor(10 * MAX_ACK_PARTS_PER_S / densest) / 10
+        raise ConfigError(
+            f"--rate {args.rate:g}: {args.map} says handshake: ack, which serves at most {MAX_ACK_PARTS_PER_S:g} parts/s, and "
+            f"parts on this belt come up to {densest:g} times as dense; give --rate {most:g} or less, or a map with "
+            "handshake: ring"
+        )
+
+
+async def _run(args: Options, loaded: LoadedMap, folder: Path) -> int:
     if not 0 < args.rate <= 200:
         raise ConfigError(f"--rate {args.rate:g}: give parts per second, more than 0 and at most 200")
+    _check_ack_rate(args, loaded)
     config = _config(args, loaded, folder)
     stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -100,7 +121,7 @@ async def _run(args: argparse.Namespace, loaded: LoadedMap, folder: Path) -> int
     return 0
 
 
-def _say(args: argparse.Namespace, said: dict[str, Any], words: str) -> None:
+def _say(args: Options, said: dict[str, Any], words: str) -> None:
     print(json.dumps(said) if args.json else words, flush=True)
 
 
@@ -125,4 +146,4 @@ def _progress(now: dict[str, Any]) -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1:]))

@@ -16,11 +16,11 @@ INTERRUPTED = 130
 def command_line() -> argparse.ArgumentParser:
     """Return the parser of the whole command line."""
     # Here, so that main() sees a Ctrl-C that comes meanwhile.
-    from gateway.cli import demo, doctor, map, model, run, simulate, train
+    from gateway.cli import demo, doctor, map, model, opcua, parts, run, simulate, train
 
     parser = argparse.ArgumentParser(prog="gateway", description="The gateway between cameras and PLCs.")
     subparsers = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    for command in (run, demo, simulate, map, train, model, doctor):
+    for command in (run, demo, simulate, map, train, model, opcua, doctor, parts):
         command.add(subparsers)
     return parser
 

@@ -14,7 +14,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from gateway.core.errors import ConfigError
+from gateway.core.errors import ConfigError, DeviceUnavailable, GatewayError
+from gateway.doctor.plc import meaning
 from gateway.doctor.probe import Place, Probe, Reading, probe
 from gateway.doctor.search import Expected, expected
 from gateway.doctor.wire import reading
@@ -46,6 +47,11 @@ def run(args: argparse.Namespace) -> int:
     except KeyError as error:
         names = ", ".join(t.name for b in loaded.map.blocks for t in b.tags)
         raise ConfigError(f"--tag {error.args[0]}: there is no such tag in {args.file}; it has: {names}") from None
+    except DeviceUnavailable as error:
+        if error.op == "connect":
+            raise  # with its own remedy
+        _, remedy = meaning(loaded.plc.driver, str(error), refused=False)
+        raise GatewayError(f"{error}; {remedy}") from None
     as_mapped = wanted is None or bool(found.places and not found.places[0].remedy)
     if args.json:
         print(json.dumps(_as_json(found, round_trip_ms, as_mapped=as_mapped if wanted is not None else None)))
@@ -76,7 +82,9 @@ def _print(loaded: LoadedMap, found: Probe, round_trip_ms: float, wanted: Expect
             print(f"{block.name}  {block.direction}  {block.size} bytes")
         troubles = {r.trouble for r in rows}
         if len(troubles) == 1 and "" not in troubles:
-            print(f"  not readable: {troubles.pop()}")
+            trouble = troubles.pop()
+            print(f"  not readable: {trouble}")
+            print(f"  remedy: {meaning(loaded.plc.driver, trouble, refused=True)[1]}")
             continue
         for r in rows:
             raw = r.raw.hex(" ") if len(r.raw) <= 8 else f"{r.raw[:7].hex(' ')} …"

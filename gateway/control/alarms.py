@@ -87,11 +87,21 @@ class Alarms:
         else:
             self._come(alarm, detail, times)
 
-    def acknowledge(self) -> None:
-        """Let the latched ones go. What still stands cannot be talked away."""
+    def acknowledge(self, by: str = "ClearError") -> None:
+        """Let the latched ones go. What still stands cannot be talked away. ``by`` says whose word it was."""
         for alarm in self.active:
             if alarm not in STANDING:
-                self._go(alarm, "acknowledged by ClearError")
+                self._go(alarm, f"acknowledged by {by}")
+
+    def acknowledge_one(self, code: str, by: str) -> str:
+        """Let one latched alarm go; return '' or why it stays."""
+        active = {alarm.value: alarm for alarm in self._active}
+        if (alarm := active.get(code)) is None:
+            return f"{code!r} is not active; there are: {', '.join(active) or 'none'}"
+        if alarm in STANDING:
+            return f"{code} stands as long as its cause does; there is nothing to acknowledge"
+        self._go(alarm, f"acknowledged by {by}")
+        return ""
 
     def _come(self, alarm: Alarm, detail: str, times: int = 1) -> None:
         self._active[alarm] = times

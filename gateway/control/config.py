@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from pathlib import Path
 from typing import Literal
 
@@ -126,6 +127,11 @@ class ControlConfig(Strict):
     """``gateway run --monitor-only``: claim nothing and write nothing to the PLC."""
     rejected: str = ""
     """What is wrong with gateway.yaml, when this is the last good one in its stead: not ready until the PLC acknowledges it."""
+
+
+def config_checksum(line: LineConfig) -> int:
+    """Return the CRC-32 of the line's configuration, by which the PLC and OPC UA clients see whether it is another one."""
+    return zlib.crc32(line.model_dump_json().encode())
 
 
 def tracker_config(line: LineConfig) -> TrackerConfig:

@@ -31,7 +31,7 @@ from gateway.control.trace import Trace
 from gateway.control.walltime import WallTime
 from gateway.control.writer import Writer
 from gateway.core.ack_exchange import NO_TRIGGER
-from gateway.core.commands import AdjustParameter, Answer, SetRecipe
+from gateway.core.commands import Acknowledge, AdjustParameter, Answer, ClearError, Command, RunTest, SetRecipe
 from gateway.core.events import Alarm, AlarmChanged, CommandEnded, LineState, PartJudged, PartOutcome, Record, TokenFate
 from gateway.core.frame import FrameStamp
 from gateway.core.handshake import SLOTS, Control, OfflineReason, Outcome, StopReason, mode_of
@@ -166,10 +166,7 @@ class Line:
             if up.t_mono_ns <= inspect.part.due_mono_ns:
                 self._start_inspection(inspect)
         if before is not None and up.control & ~before.control & Control.CLEAR_ERROR:
-            self._alarms.acknowledge()
-            self._writer.status.overrun = False
-            self._unacknowledged = ""
-            self._end_stop_request()
+            self._clear_error("ClearError")
         if gap := self._tracker.missed_triggers - missed:
             words = f"{gap} of the parts up to {up.part_id}: their triggers were overwritten before they were read"
             self._alarms.happened(Alarm.MISSED_TRIGGER, words, gap)
@@ -386,6 +383,31 @@ class Line:
         why = await self._commands.set_recipe(command.recipe, command.by)
         return Answer(id=command.id, result=f"refused: {why}" if why else "confirmed")
 
+    async def command(self, command: Command) -> Answer:
+        """Carry out a command of services by the rules that hold for the PLC's own; say how it ended."""
+        match command:
+            case AdjustParameter():
+                return await self.adjust(command)
+            case SetRecipe():
+                return await self.set_recipe(command)
+            case RunTest():
+                done, detail = await self._commands.test_run(command.by)
+                return Answer(id=command.id, result=f"{'confirmed' if done else 'refused'}: {detail}")
+            case ClearError():
+                self._clear_error(command.by)
+                self._on_command(_ended("CLEAR_ERROR", command.by))
+                return Answer(id=command.id, result="confirmed")
+            case Acknowledge():
+                why = self._alarms.acknowledge_one(command.code, command.by)
+                self._on_command(_ended("ACKNOWLEDGE", command.by, why, about=command.code))
+                return Answer(id=command.id, result=f"refused: {why}" if why else "confirmed")
+
+    def _clear_error(self, by: str) -> None:
+        self._alarms.acknowledge(by)
+        self._writer.status.overrun = False
+        self._unacknowledged = ""
+        self._end_stop_request()
+
     def _is_drained(self, t_mono_ns: int) -> bool:
         return not (self._tracker.open_before(t_mono_ns) or len(self._load))
 
@@ -518,6 +540,10 @@ class Line:
         if state != self._state:
             self._state = state
             self._record(replace(state, t_utc_ns=self._clock.utc_ns()))
+
+
+def _ended(command: str, by: str, why: str = "", *, about: str = "") -> CommandEnded:
+    return CommandEnded(line="", t_utc_ns=0, command=command, by=by, done=not why, detail=why or about)
 
 
 async def _until(future: asyncio.Future[None]) -> None:

@@ -8,7 +8,6 @@ import gc
 import os
 import socket
 import sys
-import zlib
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -17,7 +16,7 @@ import structlog
 
 from gateway.control.ack import AckResults, RingResults
 from gateway.control.clock import Clock
-from gateway.control.config import ControlConfig, LineConfig, tracker_config
+from gateway.control.config import ControlConfig, LineConfig, config_checksum, tracker_config
 from gateway.control.eye import Eye
 from gateway.control.golden import first_serving, load_recipe, remember_in, remember_offline_in
 from gateway.control.line import Line
@@ -25,7 +24,7 @@ from gateway.control.pictures import PictureWatch
 from gateway.control.recipes import Recipes
 from gateway.control.watch import LoopWatch
 from gateway.control.writer import Writer
-from gateway.core.commands import Answer, SetRecipe, answer_to_json, command_from_json
+from gateway.core.commands import Answer, answer_to_json, command_from_json
 from gateway.core.errors import ConfigError, GatewayError
 from gateway.core.events import AlarmChanged, CommandEnded, LineState, Record
 from gateway.core.tracker import Tracker
@@ -109,7 +108,7 @@ async def run(config: ControlConfig) -> None:
     sender = RecordSender(config.records_socket)
     recorder = Recorder(journal, sender)
     writer = Writer(loaded.map, mono_ns=clock.mono_ns, monitor_only=config.monitor_only)
-    writer.status.config_checksum = zlib.crc32(line_config.model_dump_json().encode())
+    writer.status.config_checksum = config_checksum(line_config)
     writer.status.model_version = serving.version if serving is not None else 0
     writer.status.simulated = simulated(line_config)
     rule = serving.rule if serving is not None else NOTHING_PASSES
@@ -299,7 +298,7 @@ async def _answer(text: bytes, line: Line, name: str) -> Answer:
         return Answer(id="", result=f"blocked: {error}")
     if command.line != name:
         return Answer(id=command.id, result=f"blocked: this is line {name}, not {command.line}")
-    return await (line.set_recipe(command) if isinstance(command, SetRecipe) else line.adjust(command))
+    return await line.command(command)
 
 
 def main() -> int:

@@ -102,6 +102,12 @@ class PlcCommands:
         self._tell(Command.SET_RECIPE.name, number, by, done=not why, detail=why)
         return why
 
+    async def test_run(self, by: Authority) -> tuple[bool, str]:
+        """Judge the golden pictures for somebody else than the PLC; return whether all went well, and what came of it."""
+        done, detail = await self._recipes.test_run()
+        self._tell(Command.TEST_RUN.name, 0, by, done=done, detail=detail)
+        return done, detail
+
     async def cancel(self) -> None:
         """Give up what is under way, and wait until it has ended."""
         if self._task is not None:

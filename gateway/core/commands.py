@@ -8,8 +8,11 @@ from __future__ import annotations
 
 import json
 import math
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from typing import Any, Literal
+
+By = Literal["mes", "operator"]
+"""Who asks besides the PLC: ``operator`` is whoever has logged in as one, at an HMI or over OPC UA."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,12 +35,46 @@ class SetRecipe:
     id: str
     line: str
     recipe: int
-    by: Literal["mes", "operator"]
+    by: By
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunTest:
+    """Ask for the golden pictures of the recipe in force to be judged; no part is looked at meanwhile."""
+
+    id: str
+    line: str
+    by: By
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClearError:
+    """Acknowledge all that has happened and is latched, as the PLC's ClearError does."""
+
+    id: str
+    line: str
+    by: By
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Acknowledge:
+    """Acknowledge the one latched alarm ``code`` (see :class:`gateway.core.events.Alarm`)."""
+
+    id: str
+    line: str
+    code: str
+    by: By
+
+
+Command = AdjustParameter | SetRecipe | RunTest | ClearError | Acknowledge
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
-    """The answer to a command: ``result`` is ``confirmed``, or ``blocked: …``, ``refused: …``, ``unknown: …`` and why."""
+    """The answer to a command: ``result`` is ``confirmed``, or ``blocked: …``, ``refused: …``, ``unknown: …`` and why.
+
+    A test run that succeeded says what it saw: ``confirmed: …``.
+    """
 
     id: str
     result: str
@@ -45,36 +82,42 @@ class Answer:
     new: float | None = None
 
 
-def command_to_json(command: AdjustParameter | SetRecipe) -> str:
+_KINDS: dict[str, type[Command]] = {
+    "adjust": AdjustParameter,
+    "recipe": SetRecipe,
+    "test": RunTest,
+    "clear": ClearError,
+    "acknowledge": Acknowledge,
+}
+
+
+def command_to_json(command: Command) -> str:
     """Return the command as one line of JSON."""
-    kind = "adjust" if isinstance(command, AdjustParameter) else "recipe"
+    (kind,) = (kind for kind, cls in _KINDS.items() if type(command) is cls)
     return json.dumps({"kind": kind, **asdict(command)}, allow_nan=False)
 
 
-def command_from_json(text: str | bytes) -> AdjustParameter | SetRecipe:
+def command_from_json(text: str | bytes) -> Command:
     """Return the command; ValueError names the field that is wrong."""
     raw = json.loads(text)
     kind = raw.pop("kind", None) if isinstance(raw, dict) else None
-    if kind == "recipe":
-        return _set_recipe(raw)
-    if kind != "adjust":
-        raise ValueError("kind: only 'adjust' and 'recipe' are commands")
-    _check_texts(raw, ("id", "line", "tag"))
-    for name in ("value", "expected_old"):
-        if isinstance(raw.get(name), bool) or not isinstance(raw.get(name), int | float) or not _finite(raw[name]):
-            raise ValueError(f"{name}: a finite number is needed")
-    _check_known(raw, {"id", "line", "tag", "value", "expected_old", "evidence"})
-    return AdjustParameter(**raw)
-
-
-def _set_recipe(raw: dict[str, Any]) -> SetRecipe:
+    cls = _KINDS.get(kind) if isinstance(kind, str) else None
+    if cls is None:
+        raise ValueError(f"kind: only {', '.join(map(repr, _KINDS))} are commands")
     _check_texts(raw, ("id", "line"))
-    if isinstance(raw.get("recipe"), bool) or not isinstance(raw.get("recipe"), int):
-        raise ValueError("recipe: a whole number is needed")
-    if raw.get("by") not in ("mes", "operator"):
+    if cls is AdjustParameter:
+        _check_texts(raw, ("tag",))
+        for name in ("value", "expected_old"):
+            if isinstance(raw.get(name), bool) or not isinstance(raw.get(name), int | float) or not _finite(raw[name]):
+                raise ValueError(f"{name}: a finite number is needed")
+    elif raw.get("by") not in ("mes", "operator"):
         raise ValueError("by: 'mes' or 'operator' is needed")
-    _check_known(raw, {"id", "line", "recipe", "by"})
-    return SetRecipe(**raw)
+    if cls is SetRecipe and (isinstance(raw.get("recipe"), bool) or not isinstance(raw.get("recipe"), int)):
+        raise ValueError("recipe: a whole number is needed")
+    if cls is Acknowledge:
+        _check_texts(raw, ("code",))
+    _check_known(raw, {f.name for f in fields(cls)})
+    return cls(**raw)
 
 
 def _check_texts(raw: dict[str, Any], names: tuple[str, ...]) -> None:

@@ -194,18 +194,19 @@ class ParameterWritten(Record):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CommandEnded(Record):
-    """A command was carried out, or could not be: SET_RECIPE, TEST_RUN, GO_ONLINE, GO_OFFLINE."""
+    """A command was carried out, or could not be: SET_RECIPE, TEST_RUN, GO_ONLINE, GO_OFFLINE, CLEAR_ERROR, ACKNOWLEDGE."""
 
     kind: ClassVar[str] = "command"
     command: str
-    """See :class:`gateway.core.plc_command.Command`; the bare number of one that is unknown."""
+    """See :class:`gateway.core.plc_command.Command`; the bare number of one that is unknown. CLEAR_ERROR and ACKNOWLEDGE
+    are an operator's: the PLC's ClearError is a bit, no command."""
     by: str
     """plc, mes or operator."""
     done: bool
     arg: int = 0
     """The recipe's number."""
     detail: str = ""
-    """Why not; of a test run what the golden pictures said."""
+    """Why not; of a test run what the golden pictures said, of ACKNOWLEDGE which alarm."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

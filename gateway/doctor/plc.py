@@ -147,19 +147,24 @@ async def _blocks(line: str, loaded: LoadedMap, reader: Reader) -> AsyncIterator
 
 
 def _refusal(line: str, block: str, driver: str, why: DeviceError) -> Finding:
-    words = str(why)
-    if not isinstance(why, DeviceRefused):
+    what, remedy = meaning(driver, str(why), refused=isinstance(why, DeviceRefused))
+    check = "plc.put-get" if "PUT/GET" in what else "plc.access"
+    return error(check, what, REJECTS, remedy, f"{line}.{block}")
+
+
+def meaning(driver: str, words: str, *, refused: bool) -> tuple[str, str]:
+    """Return what it means that a PLC refuses to be read, or does not answer, in these words, and what to do about it."""
+    if not refused:
         remedy = "correct plc.unit: a unit that is not there stays silent" if driver == "modbus" else "look at the network"
-        return error("plc.access", words, REJECTS, remedy, f"{line}.{block}")
+        return words, remedy
     if driver == "modbus":
         match = re.search(r"exception (\d+)", words)
-        what, remedy = MODBUS_REFUSALS.get(int(match[1]) if match else 0, (words, "look at the device's manual"))
-        return error("plc.access", f"{what} ({words})", REJECTS, remedy, f"{line}.{block}")
+        known = MODBUS_REFUSALS.get(int(match[1]) if match else 0)
+        return (f"{known[0]} ({words})", known[1]) if known else (words, "look at the device's manual")
     for pattern, what, remedy in S7_REFUSALS:
         if re.search(pattern, words):
-            check = "plc.put-get" if "PUT/GET" in what else "plc.access"
-            return error(check, f"{what} ({words.partition(';')[0]})", REJECTS, remedy, f"{line}.{block}")
-    return error("plc.access", words, REJECTS, "look at the CPU's diagnostic buffer", f"{line}.{block}")
+            return f"{what} ({words.partition(';')[0]})", remedy
+    return words, "look at the CPU's diagnostic buffer"
 
 
 async def _life(line: str, loaded: LoadedMap, reader: Reader) -> AsyncIterator[Finding]:

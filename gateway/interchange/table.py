@@ -146,6 +146,9 @@ class _Reader:
             self._source.cells[loc] = (section, row.number, column)
             if row.cell(column) is None:
                 continue
+            if key == "plc":
+                self._say(section, row.number, at.get(SETTING, 0), "plc is no setting; name one of it, such as plc.host")
+                continue
             known = columns.get(key, Column(label=key, path=(loc[-1],), kind="text"))
             try:
                 _put(target, known.path, known.read(row.cell(column), decimal_comma=section.decimal_comma))

@@ -20,9 +20,8 @@ from ruamel.yaml.scalarstring import DoubleQuotedScalarString
 
 from gateway.core.errors import ConfigError
 from gateway.plc.map_file import BlockLine, MapFile, MemberLine, TagLine
-from gateway.yaml_source import read_yaml
+from gateway.yaml_source import plain_scalar, read_yaml
 
-SCHEMA_LINE = "# yaml-language-server: $schema=./tagmap.schema.json\n"
 Line = Mapping[str, Any]
 
 
@@ -40,7 +39,7 @@ def map_text(parsed: MapFile) -> str:
             top[key] = CommentedSeq([_block(b) for b in value])
         elif value is not None:
             top[key] = value
-    return SCHEMA_LINE + _dump(top)
+    return _dump(top)
 
 
 def write_map(path: Path, text: str, same: Callable[[Any], bool]) -> None:
@@ -155,8 +154,8 @@ def _flow(value: Any) -> Any:
 
 def _short(value: Any) -> Any:
     """Return whole numbers as such, 80 for 80.0, and pairs as lists."""
-    if isinstance(value, str) and (not value.isprintable() or value.startswith("?")):
-        return DoubleQuotedScalarString(value)  # ruamel writes these bare otherwise, and cannot read them again
+    if isinstance(value, str) and (not value.isprintable() or value.startswith(("?", ":")) or _looks_other(value)):
+        return DoubleQuotedScalarString(value)  # ruamel writes these bare otherwise: ?a and :a cannot be read again
     if isinstance(value, float) and value.is_integer() and abs(value) < 1e15:
         return int(value)
     if isinstance(value, (list, tuple)):
@@ -164,6 +163,11 @@ def _short(value: Any) -> Any:
     if isinstance(value, Mapping):
         return {k: _short(v) for k, v in value.items() if v is not None}
     return value
+
+
+def _looks_other(text: str) -> bool:
+    """Whether the text without quotes would be read as something else: .5e3 is a number, and no such to ruamel."""
+    return len(text) > 1000 or plain_scalar(text) != text
 
 
 def _value(node: Node | None, key: str) -> Node | None:

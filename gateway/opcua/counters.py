@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 from gateway.core.events import AlarmChanged, PartJudged, PartOutcome, Record, TokenFate
 
@@ -21,6 +21,11 @@ class Counters:
     reject_not_confirmed: int = 0
     alarms: int = 0
     """How often one came; no tag shows it yet."""
+
+    def since(self, base: Counters) -> Counters:
+        """Return what has been counted since ``base`` was taken."""
+        before = asdict(base)
+        return Counters(**{name: value - before[name] for name, value in asdict(self).items()})
 
     def count(self, record: Record) -> None:
         """Take one record into account; each must come exactly once."""

@@ -8,31 +8,48 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import copy
 import logging
 import time
 from datetime import UTC
-from typing import Any
+from typing import Any, cast
 
 import structlog
 from asyncua import ua
 from asyncua.common.connection import TransportLimits
 from asyncua.common.utils import ServiceError
 from asyncua.crypto.permission_rules import User, UserRole
+from asyncua.crypto.security_policies import SecurityPolicyNone
 from asyncua.server.internal_server import InternalServer
 from asyncua.server.internal_session import InternalSession
 from asyncua.server.server import Server
 from asyncua.server.user_managers import UserManager
+from asyncua.ua.object_ids import ObjectIds
 from asyncua.ua.status_codes import StatusCodes
 
-from gateway.opcua.access import FailedLogins, Trust, Users
+from gateway.opcua.access import FailedLogins, Users
+from gateway.opcua.channel import MAX_CHUNK, Gate
+from gateway.opcua.commissioning import Commissioning
+from gateway.opcua.crowd import MAX_CONNECTIONS
+from gateway.opcua.guard import Guard
+from gateway.opcua.history import CAPABILITIES, MAX_POINTS, PERCENTS, History
+from gateway.opcua.login import Login
+from gateway.opcua.methods import Methods
 from gateway.opcua.sessions import LIMITS, Session, auth_token
 from gateway.opcua.subscriptions import Subscriptions
-from gateway.opcua.wire import ACTIVATION_S, MAX_CHUNK, MAX_CHUNKS, MAX_MESSAGE, BoundedServer
+from gateway.opcua.trust import Trust
+from gateway.opcua.wire import ACTIVATION_S, MAX_CHUNKS, MAX_MESSAGE, BoundedServer
+from gateway.opcua.writable import Writable
 
-MAX_CONNECTIONS = 100
 MAX_URL = 4096
 
+MAX_SESSIONS, MAX_SESSIONS_PER_PEER = 100, 50
+"""With those whose connection was lost, which wait ten minutes for another."""
+
 POLICIES = [
+    ua.SecurityPolicyType.Basic256Sha256_Sign,
+    ua.SecurityPolicyType.Aes128Sha256RsaOaep_Sign,
+    ua.SecurityPolicyType.Aes256Sha256RsaPss_Sign,
     ua.SecurityPolicyType.Basic256Sha256_SignAndEncrypt,
     ua.SecurityPolicyType.Aes128Sha256RsaOaep_SignAndEncrypt,
     ua.SecurityPolicyType.Aes256Sha256RsaPss_SignAndEncrypt,
@@ -41,29 +58,29 @@ POLICIES = [
 _log = structlog.get_logger("opcua")
 
 
-class PasswordUsers(UserManager):
-    """Lets users of the users file in, as readers; nobody else."""
-
-    def __init__(self, users: Users) -> None:
-        """Take the users."""
-        self._users = users
+class NoUsers(UserManager):
+    """Lets nobody in: who a user is is found out before a session is activated (:mod:`gateway.opcua.login`)."""
 
     def get_user(
         self, iserver: InternalServer, username: str | None = None, password: str | None = None, certificate: Any = None
     ) -> User | None:
-        """Return the user, None when name or password is wrong."""
-        if not isinstance(username, str) or not isinstance(password, str) or not self._users.verify(username, password):
-            return None
-        return User(role=UserRole.User, name=username)
+        """Return None."""
+        return None
 
 
 class BoundedInternalServer(InternalServer):
     """The address space and its services, with sessions and subscriptions of our own."""
 
-    def __init__(self, users: Users) -> None:
-        """Take who may log in."""
-        super().__init__(PasswordUsers(users))
-        self._logins = FailedLogins()
+    def __init__(self, users: Users, commissioning: Commissioning) -> None:
+        """Take who may log in, and whether anybody may read just now."""
+        super().__init__(NoUsers())
+        self._users, self.commissioning = users, commissioning
+        self.methods = Methods()
+        """All that clients may call; whoever has methods adds them."""
+        self.writable = Writable(lambda node: self.aspace.get(node) is not None)
+        """All that clients may write."""
+        self.history = History()
+        """All that clients may look back at."""
         self.subscription_service = Subscriptions(self.aspace, iserver=self)
         self.isession.subscription_service = self.subscription_service
         self.allow_remote_admin = False
@@ -75,7 +92,10 @@ class BoundedInternalServer(InternalServer):
         self.supported_tokens = (ua.UserNameIdentityToken,)  # type: ignore[assignment]
 
     def create_session(self, name: str, user: User | None = None, external: bool = False) -> InternalSession:
-        """Return a session whose token nobody can guess; the library counts."""
+        """Return a session whose token nobody can guess; the library counts. ServiceError when there are too many."""
+        here = [s for s in self.sessions() if s.name[0] == name[0]] if external else []
+        if external and (len(here) >= MAX_SESSIONS_PER_PEER or len(self._external_sessions) >= MAX_SESSIONS):
+            raise ServiceError(StatusCodes.BadTooManySessions)
         session = Session(
             self,
             self.aspace,
@@ -83,7 +103,10 @@ class BoundedInternalServer(InternalServer):
             name,
             user=user or User(role=UserRole.Anonymous),
             external=external,
-            logins=self._logins,
+            users=self._users,
+            methods=self.methods,
+            writable=self.writable,
+            history=self.history,
         )
         self.unregister_external_session(session)
         session.auth_token = auth_token()
@@ -91,19 +114,18 @@ class BoundedInternalServer(InternalServer):
             self.register_external_session(session)
         return session
 
-    def decrypt_user_token(self, isession: Any, token: ua.UserNameIdentityToken) -> tuple[str, str]:
-        """Return name and password. RSA 1.5 is refused: whoever sees it fail learns how to use the server's key."""
-        if str(token.EncryptionAlgorithm or "").endswith("rsa-1_5"):
-            raise ServiceError(StatusCodes.BadIdentityTokenRejected)
-        return super().decrypt_user_token(isession, token)
+    def sessions(self) -> list[Session]:
+        """Return the clients' sessions."""
+        return [s for s in self._external_sessions.values() if isinstance(s, Session)]
 
     async def get_endpoints(
         self, params: ua.GetEndpointsParameters | None = None, sockname: tuple[str, int] | None = None
     ) -> list[ua.EndpointDescription]:
-        """Return the endpoints, under the address by which the client reached them."""
+        """Return the endpoints, under the address by which the client reached them; one without security in commissioning."""
         if params is not None and len(params.EndpointUrl or "") > MAX_URL:
-            raise ServiceError(StatusCodes.BadTcpEndpointUrlInvalid)  # it would come back six times
-        return await super().get_endpoints(params, sockname)
+            raise ServiceError(StatusCodes.BadTcpEndpointUrlInvalid)  # it would come back a dozen times
+        endpoints = await super().get_endpoints(params, sockname)
+        return [*endpoints, _without_security(endpoints[0])] if endpoints and self.commissioning.active else endpoints
 
     def find_servers(
         self, params: ua.FindServersParameters, sockname: tuple[str, int] | None = None
@@ -115,20 +137,47 @@ class BoundedInternalServer(InternalServer):
 
 
 class HardenedServer(Server):
-    """A server that offers SignAndEncrypt and user names only, within bounds."""
+    """A server that offers security and user names only, within bounds."""
 
     bserver: BoundedServer | None
 
-    def __init__(self, users: Users, trust: Trust, *, product: str, version: str) -> None:
+    def __init__(self, users: Users, trust: Trust, commissioning: Commissioning, *, product: str, version: str) -> None:
         """Take who may log in, which clients may open a channel, and what the server calls itself."""
-        super().__init__(iserver=BoundedInternalServer(users))
-        self._trust, self._version = trust, version
+        super().__init__(iserver=BoundedInternalServer(users, commissioning))
+        self._users, self._version = users, version
+        self._gate = Gate(trust=trust, login=Login(users, FailedLogins()), commissioning=commissioning)
+        self._guarding: asyncio.Task[None] | None = None
         self._library = LibraryLog()
         self.name = self.manufacturer_name = product
         self.product_uri = f"urn:{product.lower().replace(' ', '-')}:product"
         self.application_type = ua.ApplicationType.Server
         self.limits = TransportLimits(MAX_CHUNK, MAX_CHUNK, MAX_CHUNKS, MAX_MESSAGE)
         self.set_security_policy(POLICIES)
+
+    @property
+    def subscriptions(self) -> Subscriptions:
+        """Return every client's subscriptions."""
+        return cast(Subscriptions, self.iserver.subscription_service)
+
+    @property
+    def methods(self) -> Methods:
+        """Return all that clients may call."""
+        return cast(BoundedInternalServer, self.iserver).methods
+
+    @property
+    def commissioning(self) -> Commissioning:
+        """Return the mode in which anybody may read."""
+        return self._gate.commissioning
+
+    @property
+    def history(self) -> History:
+        """Return what clients may look back at; whoever has such nodes adds them."""
+        return cast(BoundedInternalServer, self.iserver).history
+
+    @property
+    def writable(self) -> Writable:
+        """Return what clients may write; whoever has such nodes adds them."""
+        return cast(BoundedInternalServer, self.iserver).writable
 
     async def start(self) -> None:
         """Listen. Raises OSError when the address cannot be bound; nothing is left running then."""
@@ -137,23 +186,50 @@ class HardenedServer(Server):
         for node, limit in LIMITS.items():
             told = ua.DataValue(ua.Variant(limit, ua.VariantType.UInt32), SourceTimestamp=now)
             await self.write_attribute_value(ua.NodeId(ua.Int32(node)), told)
+        await self._tell_of_history(now)
         await self._setup_server_nodes()
         host, port = self._get_bind_socket_info()
-        self.bserver = BoundedServer(self.iserver, host or "", port or 0, self.limits, self._trust)
+        self.bserver = BoundedServer(self.iserver, host or "", port or 0, self.limits, self._gate)
         self.bserver.set_policies(self._policies)
         await self.bserver.start()
         self._library.open()
         await self.iserver.start()
+        guard = Guard(cast(BoundedInternalServer, self.iserver), self.bserver, self._users, self._gate.commissioning)
+        self._guarding = asyncio.create_task(guard.run())
+
+    async def _tell_of_history(self, now: ua.DateTime) -> None:
+        kinds = ua.VariantType
+        told = [(node, v, kinds.Boolean if isinstance(v, bool) else kinds.UInt32) for node, v in CAPABILITIES.items()]
+        told += [(node, v, kinds.Byte) for node, v in PERCENTS.items()]
+        points = ObjectIds.Server_ServerCapabilities_MaxHistoryContinuationPoints
+        for node, value, kind in [*told, (points, MAX_POINTS, kinds.UInt16)]:
+            data = ua.DataValue(ua.Variant(value, kind), SourceTimestamp=now)
+            await self.write_attribute_value(ua.NodeId(ua.Int32(node)), data)
 
     async def stop(self) -> None:
         """Close every connection and stop listening."""
+        self._gate.commissioning.end()
         clock, self.iserver.time_task = self.iserver.time_task, None
-        if clock is not None:  # the library would wait for its next second
-            clock.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await clock
+        guarding, self._guarding = self._guarding, None
+        for task in (clock, guarding):
+            if task is not None:  # the library would wait for its next second
+                task.cancel()
+                with contextlib.suppress(asyncio.CancelledError):
+                    await task
         await super().stop()
         self._library.close()
+
+
+def _without_security(like: ua.EndpointDescription) -> ua.EndpointDescription:
+    """Return an endpoint without security, for reading without a user: no password is sent for everybody to see."""
+    endpoint = copy.copy(like)
+    endpoint.SecurityMode = ua.MessageSecurityMode.None_
+    endpoint.SecurityPolicyUri = SecurityPolicyNone.URI
+    endpoint.SecurityLevel = ua.Byte(0)
+    nobody = ua.UserTokenPolicy(PolicyId="anonymous", TokenType=ua.UserTokenType.Anonymous)
+    nobody.SecurityPolicyUri = SecurityPolicyNone.URI
+    endpoint.UserIdentityTokens = [nobody]
+    return endpoint
 
 
 class LibraryLog(logging.Handler):

@@ -1,22 +1,30 @@
-"""One client's session: it reads, browses and subscribes, within bounds; it writes nothing and touches only what is its own.
+"""One client's session: it reads, browses and subscribes, within bounds, and touches only what is its own.
 
 It must not know the wire or the tags.
 """
 
 from __future__ import annotations
 
+import math
 import secrets
 from collections.abc import Iterable, Sized
 from typing import Any
 
 from asyncua import ua
 from asyncua.common.utils import ServiceError
-from asyncua.server.internal_session import InternalSession
+from asyncua.crypto.permission_rules import User, UserRole
+from asyncua.server.internal_session import InternalSession, SessionState
+from asyncua.ua.attribute_ids import AttributeIds
 from asyncua.ua.object_ids import ObjectIds
 from asyncua.ua.status_codes import StatusCodes
 
-from gateway.opcua.access import FailedLogins
+from gateway.opcua.access import Account, Role, Users
+from gateway.opcua.browsing import Browser
+from gateway.opcua.history import MAX_NODES, History, Points
+from gateway.opcua.methods import Methods
+from gateway.opcua.ranges import part
 from gateway.opcua.subscriptions import MAX_ITEMS_PER_SESSION, Subscriptions
+from gateway.opcua.writable import Writable
 
 MAX_READ = 2000
 MAX_BROWSE = 200
@@ -28,10 +36,13 @@ LIMITS: dict[int, int] = {
     ObjectIds.Server_ServerCapabilities_OperationLimits_MaxNodesPerBrowse: MAX_BROWSE,
     ObjectIds.Server_ServerCapabilities_OperationLimits_MaxNodesPerTranslateBrowsePathsToNodeIds: MAX_BROWSE,
     ObjectIds.Server_ServerCapabilities_OperationLimits_MaxNodesPerMethodCall: MAX_BROWSE,
-    ObjectIds.Server_ServerCapabilities_OperationLimits_MaxNodesPerHistoryReadData: MAX_BROWSE,
+    ObjectIds.Server_ServerCapabilities_OperationLimits_MaxNodesPerHistoryReadData: MAX_NODES,
     ObjectIds.Server_ServerCapabilities_OperationLimits_MaxMonitoredItemsPerCall: MAX_ITEMS_PER_CALL,
 }
 """What the server tells its clients about how much one request may ask, by node."""
+
+
+_OF_USER = frozenset((AttributeIds.UserExecutable, AttributeIds.UserAccessLevel))
 
 
 def _status(code: int) -> ua.StatusCode:
@@ -53,66 +64,129 @@ class Session(InternalSession):
 
     subscription_service: Subscriptions
 
-    def __init__(self, *args: Any, logins: FailedLogins, **kwargs: Any) -> None:
-        """Take who has guessed how often, and what the library wants."""
+    def __init__(self, *args: Any, users: Users, methods: Methods, writable: Writable, history: History, **kwargs: Any) -> None:
+        """Take who there is, what clients may call, write and look back at, and what the library wants."""
         super().__init__(*args, **kwargs)
-        self._logins = logins
+        self._users = users
+        self._methods = methods
+        self._writable = writable
+        self._history, self._stopped = history, Points()
         self.carrier: object | None = None
         """The connection that activated it last: a client that lost one goes on with its session on another."""
+        self.certificate = b""
+        """The client's (DER), b"" without security: nobody else may go on with this session."""
+        self.admitted: Account | None = None
+        """Who has just shown that it is this user; the activation that follows takes it."""
+        self.account: Account | None = None
+        """Who has logged in."""
+        self.read_only = False
+        """Whether its channel allows no more than reading, whoever has logged in."""
+        self._browser = Browser(self.aspace)
+
+    @property
+    def role(self) -> Role:
+        """Return what its user may do now; a change in the users file counts at once."""
+        if self.read_only or self.account is None:
+            return Role.OBSERVER
+        now = self._users.find(self.account.name)
+        return Role.OBSERVER if now is None else now.role
+
+    @property
+    def user_name(self) -> str:
+        """Return who has logged in, '' before anybody has, and for nobody in particular."""
+        return "" if self.account is None else self.account.name
+
+    async def create_session(
+        self, params: ua.CreateSessionParameters, sockname: tuple[str, int] | None = None
+    ) -> ua.CreateSessionResult:
+        """Begin. A time limit that is no number would never be over."""
+        if not math.isfinite(params.RequestedSessionTimeout or 0):
+            params.RequestedSessionTimeout = ua.Double(0)
+        return await super().create_session(params, sockname)
 
     def activate_session(
         self, params: ua.ActivateSessionParameters, peer_certificate: bytes | None
     ) -> ua.ActivateSessionResult:
-        """Let the user in. Raises ServiceError, at once when too many logins of this address failed within a minute."""
-        peer = str(self.name[0])
-        if self._logins.blocked(peer):
+        """Let the user in who has been :attr:`admitted`. Raises ServiceError when nobody was."""
+        account, self.admitted = self.admitted, None
+        if self.state is SessionState.Closed:
+            raise ServiceError(StatusCodes.BadSessionIdInvalid)
+        if account is None:
             raise ServiceError(StatusCodes.BadUserAccessDenied)
-        try:
-            return super().activate_session(params, peer_certificate)
-        except ServiceError as e:
-            if e.code != StatusCodes.BadIdentityTokenRejected:  # no password was tried
-                self._logins.failed(peer, str(getattr(params.UserIdentityToken, "UserName", "")))
-            raise
+        self.account, self.user = account, User(role=UserRole.User, name=account.name)
+        self.nonce, self.state = secrets.token_bytes(32), SessionState.Activated
+        self.touch()
+        self._start_timeout_watchdog()
+        return ua.ActivateSessionResult(ServerNonce=self.nonce)
+
+    async def close_session(self, delete_subs: bool = True) -> None:
+        """End, subscriptions and all: nobody could ever take them over."""
+        await super().close_session(True)
 
     # --- reading ---------------------------------------------------------------------------------------------------------
 
     async def read(self, params: ua.ReadParameters) -> list[ua.DataValue]:
-        """Read attributes; a part of an array is refused, where the library would return all of it."""
+        """Read attributes, of an array a part if that is asked for; what a user may do is told to each user for himself."""
         _at_most(MAX_READ, params.NodesToRead)
         results = await super().read(params)
         for n, what in enumerate(params.NodesToRead):
+            if results[n].Value is not None and what.AttributeId in _OF_USER:
+                results[n] = self._may(what)
             if what.IndexRange:
-                results[n] = ua.DataValue(StatusCode=_status(StatusCodes.BadIndexRangeInvalid))
+                of_value = what.AttributeId == AttributeIds.Value
+                invalid = ua.DataValue(StatusCode=_status(StatusCodes.BadIndexRangeInvalid))
+                results[n] = part(results[n], what.IndexRange) if of_value else invalid
         return results
 
+    def _may(self, what: ua.ReadValueId) -> ua.DataValue:
+        """Return an attribute that says what this session's user may do with a node."""
+        if what.AttributeId == AttributeIds.UserExecutable:
+            may = self._methods.executable(what.NodeId, self.role)
+            return ua.DataValue(ua.Variant(may, ua.VariantType.Boolean))
+        everybody = self.aspace.read_attribute_value(what.NodeId, AttributeIds.AccessLevel).Value
+        level = int(everybody.Value or 0) if everybody is not None else 0
+        if not self._writable.may_write(what.NodeId, self.role):
+            level &= ~(1 << ua.AccessLevel.CurrentWrite)
+        return ua.DataValue(ua.Variant(level, ua.VariantType.Byte))
+
     async def browse(self, params: ua.BrowseParameters) -> list[ua.BrowseResult]:
-        """Browse nodes."""
+        """Browse nodes, page by page."""
         _at_most(MAX_BROWSE, params.NodesToBrowse)
-        return await super().browse(params)
+        return await self._browser.browse(params)
+
+    async def browse_next(self, parameters: ua.BrowseNextParameters) -> list[ua.BrowseResult]:
+        """Return the next page."""
+        _at_most(MAX_BROWSE, parameters.ContinuationPoints)
+        return self._browser.go_on(parameters)
 
     async def translate_browsepaths_to_nodeids(self, params: list[ua.BrowsePath]) -> list[ua.BrowsePathResult]:
         """Follow paths of names."""
         _at_most(MAX_BROWSE, params)
         for path in params:
             _at_most(MAX_PATH, path.RelativePath.Elements)
-        return await super().translate_browsepaths_to_nodeids(params)
+        return [await self._follow(path) for path in params]
+
+    async def _follow(self, path: ua.BrowsePath) -> ua.BrowsePathResult:
+        if not path.RelativePath.Elements:
+            return ua.BrowsePathResult(StatusCode=_status(StatusCodes.BadNothingToDo))
+        (result,) = await super().translate_browsepaths_to_nodeids([path])
+        return result
 
     async def history_read(self, params: ua.HistoryReadParameters) -> list[ua.HistoryReadResult]:
-        """Say that nothing has a history."""
-        _at_most(MAX_BROWSE, params.NodesToRead)
-        unsupported = _status(StatusCodes.BadHistoryOperationUnsupported)
-        return [ua.HistoryReadResult(StatusCode=unsupported) for _ in params.NodesToRead]
+        """Read what tags were."""
+        return await self._history.read(lambda node: self.aspace.get(node) is not None, self._stopped, params)
 
     # --- changing --------------------------------------------------------------------------------------------------------
 
     async def write(self, params: ua.WriteParameters) -> list[ua.StatusCode]:
-        """Refuse: no node is for clients to write, those of the standard that the library would let them write included."""
-        return [_status(StatusCodes.BadNotWritable) for _ in params.NodesToWrite]
+        """Write what is for clients to write; of the standard's nodes, which the library would let them write, none is."""
+        _at_most(MAX_READ, params.NodesToWrite)
+        return await self._writable.write_all(self, params.NodesToWrite or ())
 
     async def call(self, params: list[ua.CallMethodRequest]) -> list[ua.CallMethodResult]:
-        """Refuse: there is no method behind those of the standard."""
+        """Call methods, one after the other."""
         _at_most(MAX_BROWSE, params)
-        return [ua.CallMethodResult(StatusCode=_status(StatusCodes.BadMethodInvalid)) for _ in params]
+        return [await self._methods.call(self, one) for one in params or ()]
 
     # --- its own subscriptions -------------------------------------------------------------------------------------------
 
@@ -147,8 +221,9 @@ class Session(InternalSession):
             raise ServiceError(StatusCodes.BadNoSubscription)
         results = []
         for ack in acks or ():
-            foreign = ack.SubscriptionId not in own
-            results += [_status(StatusCodes.BadSubscriptionIdInvalid)] if foreign else super().publish([ack])[1]
+            subscription = own.get(ack.SubscriptionId)
+            foreign = _status(StatusCodes.BadSubscriptionIdInvalid)
+            results.append(foreign if subscription is None else subscription.acknowledge(ack.SequenceNumber))
         return len(own), results
 
     async def transfer_subscriptions(  # type: ignore[override]

@@ -7,57 +7,45 @@ known yet, or no longer fed, says so. It must not know the server.
 from __future__ import annotations
 
 from collections import OrderedDict, deque
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
 from datetime import UTC, datetime
 
-from gateway.core.events import LineState, PartJudged, PartOutcome, ProcessValues, Record
+from gateway.core.events import AlarmChanged, LineState, PartJudged, PartOutcome, ProcessValues, Record
 from gateway.core.handshake import ErrorCode, Mode, Outcome
 from gateway.core.tags import Quality
 from gateway.opcua.counters import Counters as Counters
 from gateway.opcua.flat import TAGS, Param
 from gateway.opcua.quality import Why
+from gateway.opcua.result import capture_time_ns as capture_time_ns
+from gateway.opcua.result import result_of
+from gateway.opcua.update import MAX_FLOAT, Value, bad, held
+from gateway.opcua.update import Update as Update
 
 FPS_WINDOW_NS = 10 * 10**9
 BUSY_NS = 10**9
 REMEMBERED_PARTS = 1024
-MAX_FLOAT = 3.4e38
-"""The tags are 32 bit; a PLC's 64-bit value may be larger."""
 OTHER_ERROR = 99
-
-Value = bool | int | float | str | datetime | None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Update:
-    """One tag's new value; ``value`` is ignored when the quality is BAD."""
-
-    tag: str
-    value: Value = None
-    quality: Quality = Quality.GOOD
-    why: Why = ""
-    t_utc_ns: int
-
-
-def capture_time_ns(record: PartJudged) -> int:
-    """Return when the picture was taken (UTC ns): the record's time less the monotonic time since the exposure.
-
-    The record is made right after the last monotonic time in it. Without a frame it is the record's own time.
-    """
-    if not record.t_exposed_mono_ns:
-        return record.t_utc_ns
-    last = max(record.t_acked_mono_ns, record.t_frame_mono_ns, record.t_trigger_mono_ns)
-    return record.t_utc_ns - max(0, last - record.t_exposed_mono_ns)
 
 
 class Station:
     """What a line's tags are to show."""
 
-    def __init__(self, params: tuple[Param, ...] = (), counters: Counters | None = None) -> None:
-        """Take the line's parameters and the counts so far."""
+    def __init__(
+        self,
+        params: tuple[Param, ...] = (),
+        counters: Counters | None = None,
+        *,
+        base: Counters | None = None,
+        reset_ns: int = 0,
+    ) -> None:
+        """Take the line's parameters and the counts so far; those shown began at ``base``, at ``reset_ns`` (UTC)."""
         self.counters = counters or Counters()
+        self._base, self._reset_ns = base or Counters(), reset_ns
         self._params = {p.name: f"Params.{p.node_name}" for p in params}
         self._result: list[Update] = []
         self._result_blind: Why = ""
+        self._image: list[Update] = []
+        self._alarms: list[Update] = []
         self._plc: dict[str, Update] = {}
         self._line: LineState | None = None
         self._alive = True
@@ -67,13 +55,16 @@ class Station:
         self._beat = 0
 
     def initial(self, now_ns: int) -> list[Update]:
-        """Return the value of every tag before anything is known."""
-        names = [t.name for t in TAGS] + list(self._params.values())
+        """Return the value of every tag before anything is known, but for those of commands and of the server itself."""
+        elsewhere = {t.name for t in TAGS if t.name.startswith("Cmd.")} | {"Status.Commissioning"}
+        names = [t.name for t in TAGS if t.name not in elsewhere] + list(self._params.values())
         unsupported = {"Plc.TimeSync", "Health.Drift", "Health.Audit"}
         self._shown.clear()
         known = [Update(tag="Status.Heartbeat", value=0, t_utc_ns=now_ns), *self._status(now_ns), *self._counts(now_ns)]
         told = {u.tag for u in known}
-        return [_bad(n, "unsupported" if n in unsupported else "never", now_ns) for n in names if n not in told] + known
+        known.append(self._reset_time(now_ns))
+        told.add("Counters.ResetTime")
+        return [bad(n, "unsupported" if n in unsupported else "never", now_ns) for n in names if n not in told] + known
 
     def apply(self, record: Record) -> list[Update]:
         """Return what ``record`` changes. Counting is separate: see :meth:`Counters.count`."""
@@ -87,8 +78,40 @@ class Station:
             case LineState():
                 self._line = record
                 return [*self._status(record.t_utc_ns), *self._requalified(record.t_utc_ns)]
+            case AlarmChanged():
+                return self.active_alarms(record.all_active, record.t_utc_ns)
             case _:
                 return []
+
+    def active_alarms(self, codes: Sequence[str], t_utc_ns: int) -> list[Update]:
+        """Return what shows these alarms as the active ones."""
+        self._alarms = [
+            Update(tag="Status.AlarmCount", value=len(codes), t_utc_ns=t_utc_ns),
+            Update(tag="Status.Alarms", value=", ".join(codes), t_utc_ns=t_utc_ns),
+        ]
+        return self._alarms
+
+    def thumb(self, jpeg: bytes, seq: int, t_utc_ns: int) -> list[Update]:
+        """Return what shows the picture of result ``seq``, taken at that time."""
+        number = seq & 0xFFFFFFFF
+        self._image = [
+            Update(tag="Image.Seq", value=number, t_utc_ns=t_utc_ns),
+            Update(tag="Image.Thumb", value=jpeg, t_utc_ns=t_utc_ns),
+            Update(tag="Image.ThumbSeq", value=number, t_utc_ns=t_utc_ns),
+        ]
+        return self._image
+
+    def counters_reset(self, base: Counters, now_ns: int) -> list[Update]:
+        """Let the counters shown begin at ``base``; return what that changes."""
+        self._base, self._reset_ns = base, now_ns
+        return [*self._counts(now_ns), self._reset_time(now_ns)]
+
+    def holds(self, param: str) -> tuple[float, int] | None:
+        """Return what the PLC holds of a parameter, and since when that is known (UTC ns); None while it is not."""
+        update = self._plc.get(self._params.get(param, ""))
+        if update is None or update.quality is not Quality.GOOD or not isinstance(update.value, float):
+            return None
+        return update.value, update.t_utc_ns
 
     def alive(self, alive: bool, now_ns: int) -> list[Update]:
         """Take note whether the line's control process answers; return what that changes."""
@@ -115,7 +138,7 @@ class Station:
         ``certain`` is False for a value that stands for want of evidence, not for evidence.
         """
         if imaging is None:
-            return [_bad("Health.Imaging", "never", now_ns)]
+            return [bad("Health.Imaging", "never", now_ns)]
         quality = Quality.GOOD if certain else Quality.UNCERTAIN
         return [Update(tag="Health.Imaging", value=imaging, quality=quality, t_utc_ns=now_ns)]
 
@@ -126,44 +149,15 @@ class Station:
         while len(self._judged) > REMEMBERED_PARTS:
             self._judged.popitem(last=False)
         self._times.append(r.t_utc_ns)
-        t = capture_time_ns(r)
-        inspected = r.disposition in ("PASS", "FAIL")
-        labels = list(r.scores)
-        defect = r.defect if r.disposition == "FAIL" else ""
-        blind = self._result_blind = self._blind()
-
-        def good(tag: str, value: Value) -> Update:
-            return Update(tag=f"Result.{tag}", value=value, t_utc_ns=t)
-
-        def maybe(tag: str, value: Value, why: Why = "absent") -> Update:
-            return good(tag, value) if value is not None else _bad(f"Result.{tag}", why, t)
-
-        def seen(tag: str, value: Value) -> Update:
-            # Of a part that was not inspected the picture has told nothing: not even that there is no defect.
-            return maybe(tag, value) if inspected else _bad(f"Result.{tag}", blind or "fault", t)
-
-        self._result = [
-            good("Seq", r.seq & 0xFFFFFFFF),
-            good("PartId", r.part_id),
-            good("Evaluation", {"PASS": 1, "FAIL": 2}.get(r.disposition, 3)),
-            good("Ok", r.disposition == "PASS"),
-            good("NotOk", r.disposition == "FAIL"),
-            seen("DefectCode", 0 if not defect else labels.index(defect) + 1 if defect in labels else None),
-            seen("DefectName", defect),
-            seen("DefectCount", int(bool(defect))),
-            seen("Score", r.scores.get(r.label)),
-            maybe("LatencyMs", r.latency_ms),
-            maybe("CaptureTime", datetime.fromtimestamp(t // 1000 / 1e6, UTC) if r.t_exposed_mono_ns else None),
-            good("ResultId", f"{r.line}-{r.epoch:08X}-{r.part_id}"),
-            good("CommitSeq", r.seq & 0xFFFFFFFF),
-        ]
+        self._result_blind = self._blind()
+        self._result = result_of(r, self._result_blind)
         return [*self._result[:-1], *self._counts(r.t_utc_ns), self._result[-1]]
 
     def _outcome(self, r: PartOutcome) -> list[Update]:
         judged = self._judged.pop(r.part_id, None)
         code = Outcome[r.outcome].value if r.outcome in Outcome.__members__ else len(Outcome)
         t = r.t_utc_ns
-        latency = _bad("Plc.RejectLatencyMs", "absent", t)
+        latency = bad("Plc.RejectLatencyMs", "absent", t)
         if judged is not None:
             latency = Update(tag="Plc.RejectLatencyMs", value=(t - judged) / 1e6, t_utc_ns=t)
         return [
@@ -171,6 +165,8 @@ class Station:
                 Update(tag="Plc.LastPartId", value=r.part_id, t_utc_ns=t),
                 Update(tag="Plc.RejectOutcome", value=code, t_utc_ns=t),
                 latency,
+                Update(tag="Plc.Hold", value=r.hold, t_utc_ns=t),
+                Update(tag="Plc.Disagrees", value=bool(r.disagrees_with), t_utc_ns=t),
             ),
             *self._counts(t),
         ]
@@ -182,7 +178,7 @@ class Station:
         for name, value in r.values.items():
             if (tag := self._params.get(name)) is not None:
                 fits = abs(value) <= MAX_FLOAT
-                updates.append(Update(tag=tag, value=float(value), t_utc_ns=t) if fits else _bad(tag, "range", t))
+                updates.append(Update(tag=tag, value=float(value), t_utc_ns=t) if fits else bad(tag, "range", t))
         if mode is not None:
             updates.append(Update(tag="Plc.Mode", value=mode, t_utc_ns=t))
         return self._fed(*updates)
@@ -197,7 +193,7 @@ class Station:
     def _status(self, t: int) -> list[Update]:
         s = self._line
         if s is None and self._alive:
-            return [_bad(tag, "never", t) for tag in _STATUS]
+            return [bad(tag, "never", t) for tag in (*_STATUS, *_SAID, *_MODEL)]
         up = self._alive and s is not None and s.link == "up"
         ready = up and s is not None and s.ready
         code, text = self._error()
@@ -208,13 +204,17 @@ class Station:
         else:
             state = 1 if ready else 3 if code else 2
         values: tuple[Value, ...] = (up, ready, code != 0, state, code, text, up)
-        out = [Update(tag=tag, value=v, t_utc_ns=t) for tag, v in zip(_STATUS, values, strict=False)]
-        model = s.model_id if s is not None else ""
-        if not model:
-            return out + [_bad(tag, "never" if s is None else "model", t) for tag in _MODEL]
-        name, _, version = model.rpartition("/") if "/" in model else (model, "", "")
-        recipe = [Update(tag=tag, value=v, t_utc_ns=t) for tag, v in zip(_MODEL, (name, version), strict=True)]
-        return out + (recipe if self._alive else [_held(u) for u in recipe])
+        out = [Update(tag=tag, value=v, t_utc_ns=t) for tag, v in zip(_STATUS, values, strict=True)]
+        if s is None:
+            return out + [bad(tag, "never", t) for tag in (*_SAID, *_MODEL)]
+        said = [Update(tag=tag, value=v, t_utc_ns=t) for tag, v in zip(_SAID, (s.monitor_only, s.disagreements), strict=True)]
+        if s.model_id and s.offline_reason != "NO_MODEL":
+            name, _, version = s.model_id.rpartition("/") if "/" in s.model_id else (s.model_id, "", "")
+            names = (s.recipe or name, version)
+            said += [Update(tag=tag, value=v, t_utc_ns=t) for tag, v in zip(_MODEL, names, strict=True)]
+        else:
+            said += [bad(tag, "model", t) for tag in _MODEL]
+        return out + (said if self._alive else [held(u) for u in said])
 
     def _error(self) -> tuple[int, str]:
         """Return what is wrong: a code, 0 for nothing, and a text."""
@@ -239,22 +239,26 @@ class Station:
     def _requalified(self, t: int) -> list[Update]:
         """Return the last result and the PLC's values with the quality that they have now."""
         s, blind = self._line, self._blind()
-        out = self._result
+        out, image = self._result, self._image
+        alarms = self._alarms if self._alive else [held(u) for u in self._alarms]
         # A part that went by unseen is a fact, and stays one while still nothing is seen.
         if blind and blind != self._result_blind:
-            out = [_bad(u.tag, blind, u.t_utc_ns) for u in out]
+            out = [bad(u.tag, blind, u.t_utc_ns) for u in out]
         elif s is not None and not (s.ready and s.link == "up"):
-            out = [_held(u) for u in out]
+            out = [held(u) for u in out]
+        if blind == "link":
+            image = [bad(u.tag, blind, u.t_utc_ns) for u in image]
+        out = [*out, *image, *alarms]
         linked = self._alive and s is not None and s.link in ("up", "readonly")
         if linked:
             return [*out, *self._plc.values()]
         # Known again when the link brings them again, not when the link is back.
-        self._plc = {tag: _held(u) for tag, u in self._plc.items()}
-        return [*out, *(_bad(tag, "link", t) for tag in self._plc)]
+        self._plc = {tag: held(u) for tag, u in self._plc.items()}
+        return [*out, *(bad(tag, "link", t) for tag in self._plc)]
 
     def _counts(self, t: int) -> list[Update]:
         """Return the counters that have changed: of twenty writes a part, most would say nothing new."""
-        c = self.counters
+        c = self.counters.since(self._base)
         counts: dict[str, float | None] = {
             "Counters.Total": c.total & 0xFFFFFFFF,
             "Counters.Ok": c.ok & 0xFFFFFFFF,
@@ -268,7 +272,13 @@ class Station:
         }
         new = {tag: v for tag, v in counts.items() if tag not in self._shown or self._shown[tag] != v}
         self._shown = counts
-        return [_bad(tag, "never", t) if v is None else Update(tag=tag, value=v, t_utc_ns=t) for tag, v in new.items()]
+        return [bad(tag, "never", t) if v is None else Update(tag=tag, value=v, t_utc_ns=t) for tag, v in new.items()]
+
+    def _reset_time(self, now_ns: int) -> Update:
+        if not self._reset_ns:
+            return bad("Counters.ResetTime", "absent", now_ns)
+        when = datetime.fromtimestamp(self._reset_ns // 1000 / 1e6, UTC)
+        return Update(tag="Counters.ResetTime", value=when, t_utc_ns=self._reset_ns)
 
 
 _STATUS = (
@@ -279,16 +289,6 @@ _STATUS = (
     "Status.ErrorCode",
     "Status.ErrorText",
     "Plc.LinkUp",
-    "Status.RecipeName",
-    "Status.ModelVersion",
 )
-_MODEL = _STATUS[-2:]
-
-
-def _bad(tag: str, why: Why, t_utc_ns: int) -> Update:
-    return Update(tag=tag, quality=Quality.BAD, why=why, t_utc_ns=t_utc_ns)
-
-
-def _held(update: Update) -> Update:
-    """Return the update as the last usable value, unless there was none."""
-    return update if update.quality is Quality.BAD else replace(update, quality=Quality.UNCERTAIN, why="held")
+_SAID = ("Status.MonitorOnly", "Plc.Disagreements")
+_MODEL = ("Status.RecipeName", "Status.ModelVersion")

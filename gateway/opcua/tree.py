@@ -14,7 +14,7 @@ from asyncua.ua.object_ids import ObjectIds
 from gateway.core.tags import Quality
 from gateway.opcua.flat import FlatTag, Param, Type, unit_id
 from gateway.opcua.quality import status_code
-from gateway.opcua.station import Value
+from gateway.opcua.update import Value
 
 NS = ua.Int16(2)
 UNECE = "http://www.opcfoundation.org/UA/units/un/cefact"
@@ -27,12 +27,15 @@ VARIANT: dict[Type, tuple[ua.VariantType, Value]] = {
     "Float": (ua.VariantType.Float, 0.0),
     "String": (ua.VariantType.String, ""),
     "DateTime": (ua.VariantType.DateTime, datetime(1970, 1, 1, tzinfo=UTC)),
+    "ImageJPG": (ua.VariantType.ByteString, b""),
 }
 """The wire type of each of ours, and any value of it."""
+READ, READ_WRITE = 1, 3
+"""AccessLevel. UserAccessLevel stands at READ in every node: a session answers it by its user's role."""
 
 
 class Tree:
-    """Adds nodes with explicit ids, names in ns=2 and right value ranks; every variable is read-only."""
+    """Adds nodes with explicit ids, names in ns=2 and right value ranks, read-only unless a tag says otherwise."""
 
     def __init__(self, iserver: InternalServer) -> None:
         """Take the server to add to."""
@@ -49,7 +52,10 @@ class Tree:
         kind, any_value = VARIANT[tag.type]
         type_id = ObjectIds.MultiStateDiscreteType if tag.enum else ObjectIds.BaseDataVariableType
         name = tag.name.partition(".")[2]
-        node = await self._variable(parent, id, name, type_id, ua.Variant(any_value, kind), tag.about)
+        value = ua.Variant([any_value] * tag.length if tag.length else any_value, kind)
+        data_type = ObjectIds.ImageJPG if tag.type == "ImageJPG" else kind.value
+        access = READ if tag.role is None else READ_WRITE
+        node = await self._variable(parent, id, name, type_id, value, tag.about, data_type=data_type, access=access)
         if tag.enum:
             texts = [ua.LocalizedText(t) for t in tag.enum]
             self._property(node, id, "EnumStrings", ua.Variant(texts, ua.VariantType.LocalizedText), ObjectIds.LocalizedText)
@@ -57,9 +63,12 @@ class Tree:
 
     async def analog(self, parent: ua.NodeId, id: str, param: Param) -> ua.NodeId:
         """Add a parameter with its unit and range."""
-        about = f"{param.name}: read-only; the gateway changes it within the limits of its tag map."
-        any_value = ua.Variant(0.0, ua.VariantType.Float)
-        node = await self._variable(parent, id, param.name, ObjectIds.AnalogItemType, any_value, about)
+        about = f"{param.name}: what the PLC holds; it may be moved within the limits of its tag map."
+        if param.writable:
+            about += f" By at most {param.step:g} {param.unit} at once, {param.rate_per_min:g} times a minute."
+        any_value, access = ua.Variant(0.0, ua.VariantType.Float), READ_WRITE if param.writable else READ
+        kind = ObjectIds.AnalogItemType
+        node = await self._variable(parent, id, param.name, kind, any_value, about, data_type=ObjectIds.Float, access=access)
         unit = ua.EUInformation(
             NamespaceUri=UNECE if unit_id(param.unit) >= 0 else "",
             UnitId=ua.Int32(unit_id(param.unit)),
@@ -73,10 +82,21 @@ class Tree:
         return node
 
     async def _variable(
-        self, parent: ua.NodeId, id: str, name: str, type_id: int, any_value: ua.Variant, about: str
+        self,
+        parent: ua.NodeId,
+        id: str,
+        name: str,
+        type_id: int,
+        any_value: ua.Variant,
+        about: str,
+        *,
+        data_type: int,
+        access: int,
     ) -> ua.NodeId:
-        data_type = ua.NodeId(ua.Int32(any_value.VariantType.value))
-        attributes = _read_only(name, any_value, data_type, about)
+        attributes = _variable_attributes(name, any_value, ua.NodeId(ua.Int32(data_type)), about)
+        if isinstance(any_value.Value, list):
+            attributes.ArrayDimensions = [ua.UInt32(len(any_value.Value))]
+        attributes.AccessLevel = ua.Byte(access)
         node = self._add(parent, id, _name(name), ua.NodeClass.Variable, ObjectIds.HasComponent, type_id, attributes)
         waiting = ua.StatusCode(ua.UInt32(status_code(Quality.BAD, "never")))
         now = ua.DateTime.now(UTC)
@@ -85,7 +105,7 @@ class Tree:
         return node
 
     def _property(self, parent: ua.NodeId, parent_id: str, name: str, value: ua.Variant, data_type: int) -> None:
-        attributes = _read_only(name, value, ua.NodeId(ua.Int32(data_type)), "")
+        attributes = _variable_attributes(name, value, ua.NodeId(ua.Int32(data_type)), "")
         # The names of standard properties belong to namespace 0, their ids to ours.
         qualified = ua.QualifiedName(name, 0)
         kind, reference = ObjectIds.PropertyType, ObjectIds.HasProperty
@@ -115,17 +135,21 @@ class Tree:
         return node
 
 
+def variant(value: Value, kind: ua.VariantType) -> ua.Variant:
+    """Return a tag's value as it goes over the wire, a tuple as an array."""
+    return ua.Variant(list(value) if isinstance(value, tuple) else value, kind)
+
+
 def _name(name: str) -> ua.QualifiedName:
     return ua.QualifiedName(name, NS)
 
 
-def _read_only(name: str, value: ua.Variant, data_type: ua.NodeId, about: str) -> ua.VariableAttributes:
+def _variable_attributes(name: str, value: ua.Variant, data_type: ua.NodeId, about: str) -> ua.VariableAttributes:
     attributes = ua.VariableAttributes(DisplayName=ua.LocalizedText(name), Description=ua.LocalizedText(about))
     attributes.Value = value
     attributes.DataType = data_type
     attributes.ValueRank = ua.Int32(1 if isinstance(value.Value, list) else -1)
     if isinstance(value.Value, list):
         attributes.ArrayDimensions = [ua.UInt32(0)]  # any length: a later version may know more texts
-    attributes.AccessLevel = ua.Byte(1)  # CurrentRead and nothing else
-    attributes.UserAccessLevel = ua.Byte(1)
+    attributes.AccessLevel = attributes.UserAccessLevel = ua.Byte(READ)
     return attributes

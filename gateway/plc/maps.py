@@ -19,7 +19,10 @@ from gateway.plc.map_problems import Report
 from gateway.plc.map_rules import check_limits, check_names_and_roles, check_sizes, check_trace, check_writers
 from gateway.yaml_source import Source, read_yaml
 
-__all__ = ["LoadedMap", "check_map", "handshake_layout", "handshake_types", "load_map", "map_schema"]
+__all__ = ["MAX_ACK_PARTS_PER_S", "LoadedMap", "check_map", "handshake_layout", "handshake_types", "load_map", "map_schema"]
+
+MAX_ACK_PARTS_PER_S = 15.0
+"""The classic exchange has several turns for each part; the token ring has none."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

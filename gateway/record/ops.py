@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from gateway.core.errors import GatewayError
+from gateway.record import history, orders, parts
 from gateway.record.database import Connect, connect, lock, open_durable, roll_back
 
 IntentState = Literal["intent", "sent", "confirmed", "blocked", "refused", "unknown", "expired"]
@@ -93,10 +94,16 @@ class OpsDatabase:
         self._clock = clock
         self._lock_fd = lock(self.path, "operations database")
         try:
-            self._db = open_durable(self.path, _SCHEMA, connect)
+            self._db = open_durable(self.path, _SCHEMA + orders.SCHEMA + parts.SCHEMA + history.SCHEMA, connect)
         except (sqlite3.Error, OSError) as e:
             os.close(self._lock_fd)
             raise GatewayError(f"operations database {self.path}: {e}; free the disk, or move a damaged file away") from e
+        self.orders = orders.Orders(self._db, clock)
+        """What people asked for; to be written inside a :meth:`transaction`, too."""
+        self.parts = parts.Parts(self._db)
+        """Where each part is recorded; likewise."""
+        self.history = history.History(self._db)
+        """Where each time is; likewise."""
 
     def close(self) -> None:
         """Close the file; a second time does nothing."""

@@ -27,6 +27,8 @@ class OpcUaConfig(_Strict):
     """Folder of keys and certificates; ``pki`` below the data folder when not given."""
     users: Path | None = None
     """File of users with password hashes; ``opcua-users.json`` below the data folder when not given."""
+    nodesets: list[Path] = Field(default_factory=list, max_length=20)
+    """NodeSet2 files to serve beside our own models, such as OPC 40001-101 (Machinery Result); each may only add namespaces."""
 
 
 class PicturesConfig(_Strict):
@@ -47,6 +49,15 @@ class ParamConfig(_Strict):
     unit: str = ""
     range: tuple[float, float] | None = None
     step: float | None = None
+    rate_per_min: float | None = None
+
+
+class RecipeConfig(_Strict):
+    """A recipe of the line, as its PLC and its people name it."""
+
+    number: int = Field(ge=1, le=65535)
+    name: str = Field(min_length=1, max_length=64)
+    model_id: str
 
 
 class LineServices(_Strict):
@@ -71,6 +82,9 @@ class LineServices(_Strict):
     """From the model package; without one nothing is adjusted."""
     recipe_baselines: dict[str, ImagingBaseline | None] = Field(default_factory=dict)
     """Those of the recipes' packages, by model id."""
+    recipes: list[RecipeConfig] = Field(default_factory=list)
+    config_checksum: int | None = Field(default=None, ge=0, lt=1 << 32)
+    """Of the line's configuration, as the PLC is shown it."""
 
     @model_validator(mode="after")
     def _rules_fit(self) -> LineServices:

@@ -1,4 +1,4 @@
-"""The one way from services to control: its commands socket. Asks for an adjustment, and asks whether anybody is there.
+"""The one way from services to control: its commands socket. Asks for what is wanted, and asks whether anybody is there.
 
 Control need not be there: whatever is missing is an answer too. It must not know what may be asked for.
 """
@@ -12,7 +12,7 @@ from pathlib import Path
 
 import structlog
 
-from gateway.core.commands import AdjustParameter, Answer, answer_from_json, command_to_json
+from gateway.core.commands import Answer, Command, answer_from_json, command_to_json
 
 PROBE = b'{"kind":"alive?"}\n'
 """No command: control refuses it at once, and a refusal is a sign of life that nothing but its running loop can give."""
@@ -63,7 +63,7 @@ class ControlSocket:
             self._answered_at = self._clock()
             await asyncio.sleep(PROBE_S)
 
-    async def ask(self, command: AdjustParameter, timeout_s: float, on_write: Callable[[], None]) -> Answer | None:
+    async def ask(self, command: Command, timeout_s: float, on_write: Callable[[], None]) -> Answer | None:
         """Send ``command`` and return control's answer, None when none came in time.
 
         Control's socket is waited for within ``timeout_s``, but the command is written once: when the connection is lost after

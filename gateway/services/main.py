@@ -21,7 +21,9 @@ from gateway.opcua.server import OpcUaServer
 from gateway.process import log_to_stderr, read_config, stop_requested
 from gateway.record.images import PictureStore
 from gateway.record.ops import OpsDatabase
+from gateway.services.archive import JournalArchive
 from gateway.services.config import ServicesConfig
+from gateway.services.desk import Desks
 from gateway.services.line import LineFeed, nodes_of
 
 log = structlog.get_logger()
@@ -33,6 +35,9 @@ async def run(config: ServicesConfig) -> None:
     async with contextlib.AsyncExitStack() as stack:
         ops = OpsDatabase(config.ops)
         stack.callback(ops.close)
+        desks = Desks()
+        archive = JournalArchive(config.lines, ops, clock=time.time_ns)
+        stack.push_async_callback(asyncio.to_thread, archive.close)
         server = OpcUaServer(
             [nodes_of(line) for line in config.lines],
             host=config.opcua.host,
@@ -40,6 +45,9 @@ async def run(config: ServicesConfig) -> None:
             application_uri=config.opcua.application_uri,
             pki=config.pki,
             users=config.users,
+            nodesets=config.opcua.nodesets,
+            desk=desks,
+            archive=archive,
         )
         await server.start()
         stack.push_async_callback(server.stop)
@@ -49,6 +57,7 @@ async def run(config: ServicesConfig) -> None:
         feeds = [LineFeed(line, ops=ops, server=server, store=store, clock=time.time_ns) for line in config.lines]
         for feed in feeds:
             stack.callback(feed.close)
+            desks.add(feed.station_id, feed.desk)
             await stack.enter_async_context(feed.stream)
             await feed.start()
         # Objects made so far live as long as the process: a collection must not walk the whole address space.

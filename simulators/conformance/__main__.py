@@ -7,7 +7,6 @@ passed, 1 when one did not, 2 for wrong input.
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import contextlib
 import json
@@ -16,7 +15,6 @@ import sys
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import asdict, dataclass
-from pathlib import Path
 
 from gateway.core.errors import ConfigError
 from gateway.plc.maps import load_map
@@ -79,22 +77,25 @@ def _say(result: Result) -> None:
         print(f"      {result.detail}", flush=True)
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Run the suite."""
-    parser = argparse.ArgumentParser(prog="gateway map conformance", description=__doc__)
-    parser.add_argument("map", type=Path, help="the tag map that the gateway under test runs with")
-    parser.add_argument("--listen", default="", metavar="HOST:PORT", help="where to serve the PLC (where the map says)")
-    parser.add_argument("--only", action="append", default=[], metavar="CHECK", help="run this check alone; may be repeated")
-    parser.add_argument("--list", action="store_true", help="print the checks and their requirements, and run none")
-    parser.add_argument(
-        "--part-s", type=float, default=Limits().part, metavar="S", help="longest way from photo-eye to token (2)"
-    )
-    parser.add_argument("--ready-s", type=float, default=Limits().ready, metavar="S", help="longest time to TriggerReady (20)")
-    parser.add_argument("--recipe", type=int, default=0, metavar="NO", help="a recipe that the gateway has: try recipe changes")
-    parser.add_argument("--golden", action="store_true", help="the gateway has golden pictures: try the test run")
-    parser.add_argument("--rate", type=float, default=5.0, metavar="R", help="most parts per second (5)")
-    parser.add_argument("--json", action="store_true", help="print one JSON object a check, and a summary")
-    args = parser.parse_args(argv)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """What ``gateway map conformance`` was asked for, as its command line says."""
+
+    map: str
+    listen: str
+    only: list[str]
+    recipe: int
+    golden: bool
+    rate: float
+    part_s: float
+    ready_s: float
+    list: bool
+    json: bool
+
+
+def main(argv: Sequence[str]) -> int:
+    """Run the suite with the options in the one argument, JSON."""
+    args = Options(**json.loads(argv[0]))
     try:
         return _run(args)
     except ConfigError as error:
@@ -105,7 +106,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 2
 
 
-def _run(args: argparse.Namespace) -> int:
+def _run(args: Options) -> int:
     if not 0 < args.rate <= 200:
         raise ConfigError(f"--rate {args.rate:g}: give parts per second, more than 0 and at most 200")
     loaded = load_map(args.map)
@@ -144,4 +145,4 @@ def _address(listen: str, plc: object) -> tuple[str, int]:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1:]))

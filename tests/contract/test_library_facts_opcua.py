@@ -19,11 +19,15 @@ from asyncua.common.connection import TransportLimits
 from asyncua.common.utils import Buffer
 from asyncua.server.monitored_item_service import MonitoredItemService, MonitoredItemValues
 
+from gateway.opcua.decode import Bounded
+from gateway.opcua.event_types import EventTypes
+from gateway.opcua.fanout import Item, Sample
 from gateway.opcua.hardened import POLICIES
 from gateway.opcua.server import WRITES_BEFORE_YIELD, OpcUaServer
+from gateway.opcua.standard import repair
 from gateway.opcua.station import Update
-from gateway.opcua.subscriptions import MIN_PUBLISHING_MS, Items
-from gateway.opcua.wire import MAX_CHUNKS, MAX_MESSAGE, Bounded
+from gateway.opcua.subscriptions import MIN_PUBLISHING_MS
+from gateway.opcua.wire import MAX_CHUNKS, MAX_MESSAGE
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -168,8 +172,8 @@ async def test_our_writes_let_the_loop_go_on_every_few_tags() -> None:
 
     ours = OpcUaServer([], host="127.0.0.1", port=0, application_uri="urn:x", pki=Path("none"), users=Path("none"))
     ours._server = cast(Any, SimpleNamespace(write_attribute_value=take))
-    ours._nodes = {("S", f"T{i}"): (cast(Any, f"T{i}"), ua.VariantType.Int32) for i in range(17)}
-    updates = [Update(tag=f"T{i}", value=i, t_utc_ns=0) for i in range(17)]
+    ours._nodes = {("S", f"T{i}"): (cast(Any, f"T{i}"), ua.VariantType.Int32) for i in range(60)}
+    updates = [Update(tag=f"T{i}", value=i, t_utc_ns=0) for i in range(60)]
     writing = ours.write("S", updates)
     rests = []
     while True:
@@ -178,8 +182,8 @@ async def test_our_writes_let_the_loop_go_on_every_few_tags() -> None:
         except StopIteration:
             break
         rests.append(len(written))
-    assert rests == [5, 10, 15]
-    assert WRITES_BEFORE_YIELD == 5
+    assert rests == [WRITES_BEFORE_YIELD, 2 * WRITES_BEFORE_YIELD]
+    assert WRITES_BEFORE_YIELD == 25
 
 
 def subscription_of(notified: list[Any]) -> Any:
@@ -190,20 +194,22 @@ def subscription_of(notified: list[Any]) -> Any:
     return SimpleNamespace(data=data, max_queue_size=10, enqueue_datachange_event=enqueue)
 
 
-async def monitor(service: type[MonitoredItemService], server: Server, node: Node, values: list[ua.DataValue]) -> list[Any]:
-    """Return what one item with an absolute deadband of 1 reports of these values."""
+BAND = ua.DataChangeFilter(
+    Trigger=ua.DataChangeTrigger.StatusValue,
+    DeadbandType=ua.UInt32(ua.DeadbandType.Absolute),
+    DeadbandValue=ua.Double(1.0),
+)
+ASKED = ua.MonitoringParameters(ClientHandle=1, QueueSize=10, Filter=BAND)
+
+
+async def monitor(server: Server, node: Node, values: list[ua.DataValue]) -> list[Any]:
+    """Return what one item of the library with an absolute deadband of 1 reports of these values."""
     notified: list[Any] = []
-    items = service(subscription_of(notified), server.iserver.aspace)
-    how = ua.DataChangeFilter(
-        Trigger=ua.DataChangeTrigger.StatusValue,
-        DeadbandType=ua.UInt32(ua.DeadbandType.Absolute),
-        DeadbandValue=ua.Double(1.0),
-    )
-    asked = ua.MonitoringParameters(ClientHandle=1, QueueSize=10, Filter=how)
+    items = MonitoredItemService(subscription_of(notified), server.iserver.aspace)
     what = ua.ReadValueId(node.nodeid, ua.AttributeIds.Value)
     (made,) = await items.create_monitored_items(
         ua.CreateMonitoredItemsParameters(
-            ItemsToCreate=[ua.MonitoredItemCreateRequest(what, ua.MonitoringMode.Reporting, asked)]
+            ItemsToCreate=[ua.MonitoredItemCreateRequest(what, ua.MonitoringMode.Reporting, ASKED)]
         )
     )
     assert made.StatusCode.is_good()
@@ -218,11 +224,18 @@ async def monitor(service: type[MonitoredItemService], server: Server, node: Nod
 async def test_a_slow_ramp_never_leaves_the_librarys_deadband_but_ours(server: Server) -> None:
     node = await server.nodes.objects.add_variable(ua.NodeId("ramp", 2), ua.QualifiedName("ramp", 2), 0.0)
     ramp = [ua.DataValue(ua.Variant(0.4 * step)) for step in range(1, 21)]
-    assert await monitor(MonitoredItemService, server, node, ramp) == []
-    ours = await monitor(Items, server, node, ramp)
-    assert [v.Value.Value for v in ours] == pytest.approx([1.2, 2.4, 3.6, 4.8, 6.0, 7.2])
-    assert ours[0] is ramp[2], "and the value is not copied"
+    assert await monitor(server, node, ramp) == []
     await server.delete_nodes([node])
+    item = Item(1, ua.ReadValueId(), ua.MonitoringMode.Reporting, {})
+    item.ask(ASKED, 10, ua.TimestampsToReturn.Both)
+    ours: list[Any] = []
+    for value in (ua.DataValue(ua.Variant(0.0)), *ramp):
+        item.take(Sample(value))
+        assert item.last is not None
+        if not ours or item.last.value is not ours[-1]:
+            ours.append(item.last.value)
+    assert [v.Value.Value for v in ours] == pytest.approx([0.0, 1.2, 2.4, 3.6, 4.8, 6.0, 7.2])
+    assert ours[1] is ramp[2], "and the value is not copied"
 
 
 async def test_the_library_copies_each_value_for_each_item() -> None:
@@ -237,3 +250,12 @@ async def test_a_second_listener_of_one_priority_replaces_the_first() -> None:
     for _ in range(2):
         service.addListener("event", cast(Any, object()), 0)
     assert len(service._listeners["event"]) == 1
+
+
+async def test_what_the_standard_leaves_open_is_a_string_until_it_is_put_right(server: Server) -> None:
+    fields = EventTypes(server.iserver.aspace).fields(ua.NodeId(ua.ObjectIds.TransitionEventType))
+    names = ("Transition/Id", "FromState/Id", "ToState/Id")
+    assert [fields[name].variant for name in names] == [ua.VariantType.String] * 3, "the Id of a state is a NodeId"
+    repair(server.iserver.aspace)
+    fields = EventTypes(server.iserver.aspace).fields(ua.NodeId(ua.ObjectIds.TransitionEventType))
+    assert [fields[name].variant for name in names] == [None] * 3

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import struct
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,11 @@ from asyncua.crypto.security_policies import SecurityPolicy, SecurityPolicyBasic
 from asyncua.server.internal_server import InternalServer
 
 from gateway.core.events import LineState, PartJudged, ProcessValues, Record
+from gateway.opcua.access import Role, account, editing
+from gateway.opcua.archive import Archive
+from gateway.opcua.desk import Desk
 from gateway.opcua.flat import Param
+from gateway.opcua.mv.recipe_calls import Recipe
 from gateway.opcua.security import OwnCertificate, own_certificate
 from gateway.opcua.server import OpcUaServer, StationNodes
 from gateway.opcua.station import Station
@@ -24,7 +28,12 @@ NS = 2
 SECOND = 10**9
 T0 = 1_790_000_000 * SECOND
 APPLICATION = "urn:vision-gateway:test"
-PARAMS = (Param(name="Oven.Temp", unit="°C", range=(20.0, 300.0)), Param(name="Speed", unit="m/min"))
+PASSWORD = "Kupfer-77"
+"""Of the users ``operator`` and ``engineer``."""
+PARAMS = (
+    Param(name="Oven.Temp", unit="°C", range=(20.0, 300.0), step=5.0, rate_per_min=10.0),
+    Param(name="Speed", unit="m/min"),
+)
 UP = LineState(line="Line1", t_utc_ns=T0, link="up", ready=True, offline_reason="NONE", camera_up=True, model_id="surface/3")
 PASSED = PartJudged(
     line="Line1",
@@ -93,6 +102,7 @@ class OpcUaStand:
         own: OwnCertificate | None = None,
         policy: type[SecurityPolicy] = SecurityPolicyBasic256Sha256,
         mode: ua.MessageSecurityMode = ua.MessageSecurityMode.SignAndEncrypt,
+        chain: Sequence[bytes] = (),
     ) -> Client:
         """Return a client that is ready to connect."""
         own = own or self.own
@@ -100,8 +110,9 @@ class OpcUaStand:
         client.application_uri = "urn:client"
         if user:
             client.set_user(user)
-            client.set_password(self.password if password is None else password)
-        await client.set_security(policy, own.certificate, own.key, mode=mode)
+            known = self.password if user == "viewer" else PASSWORD
+            client.set_password(known if password is None else password)
+        await client.set_security(policy, own.certificate, own.key, mode=mode, certificate_chain=chain)
         return client
 
     @contextlib.asynccontextmanager
@@ -122,16 +133,20 @@ class OpcUaStand:
 
 
 @contextlib.asynccontextmanager
-async def opcua_stand(folder: Path) -> AsyncIterator[OpcUaStand]:
-    """Run the server."""
+async def opcua_stand(
+    folder: Path, desk: Desk | None = None, archive: Archive | None = None, recipes: tuple[Recipe, ...] = ()
+) -> AsyncIterator[OpcUaStand]:
+    """Run the server; it trusts the clients' certificate, and has the users viewer, operator and engineer."""
     ids = ("Line1.Cam1", "Line2.Cam1", "Line9.Cam1")
     server = OpcUaServer(
-        [StationNodes(id=i, params=PARAMS) for i in ids],
+        [StationNodes(id=i, params=PARAMS, recipes=recipes) for i in ids],
         host="127.0.0.1",
         port=0,
         application_uri=APPLICATION,
         pki=folder / "pki",
         users=folder / "users.json",
+        desk=desk,
+        archive=archive,
     )
     await server.start()
     stand = OpcUaStand(
@@ -141,6 +156,10 @@ async def opcua_stand(folder: Path) -> AsyncIterator[OpcUaStand]:
         password=(folder / "users-viewer-password.txt").read_text().strip(),
         own=own_certificate(folder / "client", "urn:client", "127.0.0.1"),
     )
+    with editing(folder / "users.json") as accounts:
+        for role in (Role.OPERATOR, Role.ENGINEER):
+            accounts[role.name.lower()] = account(role.name.lower(), role, PASSWORD)
+    (stand.pki / "trusted" / "certs" / "client.der").write_bytes(stand.own.certificate.read_bytes())
     for i, station in stand.stations.items():
         await server.write(i, station.initial(T0))
     try:

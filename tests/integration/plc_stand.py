@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from gateway.plc.maps import LoadedMap, load_map
-from simulators.plant import AckInputs, Mode, PlcEvent, PlcInputs, Trace
+from simulators.plant import AckInputs, Mode, PlcEvent, PlcInputs, Settings, Trace
 from simulators.plc import PlcLogic
 from simulators.plc_modbus import ModbusServer
 from simulators.plc_s7 import S7Server
@@ -67,7 +67,8 @@ async def plc_stand(
 ) -> AsyncIterator[Stand]:
     """Run a simulated PLC of this protocol on a free port of this address."""
     loaded = load_map(map_file or REPO / "plc_maps" / f"demo_{protocol}.yaml")
-    logic = PlcLogic(loaded, camera_to_gate=20_000, gate_window=300)
+    leaping = Settings(scan_ms=0.05)  # the belt leaps from part to part: counts are never taken for lost
+    logic = PlcLogic(loaded, camera_to_gate=20_000, gate_window=300, settings=leaping)
     extra = zip(loaded.map.extra, logic.extra, strict=True)
     server: S7Server | ModbusServer
     if protocol == "s7":

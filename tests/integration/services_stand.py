@@ -18,7 +18,7 @@ import numpy as np
 from asyncua import Client, ua
 from asyncua.crypto.security_policies import SecurityPolicyBasic256Sha256
 
-from gateway.core.commands import AdjustParameter, Answer, answer_to_json, command_from_json
+from gateway.core.commands import AdjustParameter, Answer, Command, answer_to_json, command_from_json
 from gateway.core.events import LineState, PartJudged, ProcessValues, Record
 from gateway.frames import FrameRing
 from gateway.opcua.security import own_certificate
@@ -36,8 +36,10 @@ BASELINE = {
 RULE = {"tag": TAG, "step": 4, "baseline": {"parts": 2000, "defects": 20}, "settle_parts": 5, "verify_parts": 50}
 
 
-def confirm(command: AdjustParameter) -> Answer | None:
+def confirm(command: Command) -> Answer | None:
     """Answer as a control whose PLC takes everything."""
+    if not isinstance(command, AdjustParameter):
+        return Answer(id=command.id, result="confirmed")
     return Answer(id=command.id, result="confirmed", old=command.expected_old, new=command.value)
 
 
@@ -46,8 +48,8 @@ class FakeControl:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.answer: Callable[[AdjustParameter], Answer | None] = confirm
-        self.commands: list[AdjustParameter] = []
+        self.answer: Callable[[Command], Answer | None] = confirm
+        self.commands: list[Any] = []
         self.probes = 0
         self._server: asyncio.Server | None = None
         self._open: set[asyncio.StreamWriter] = set()

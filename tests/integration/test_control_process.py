@@ -279,7 +279,8 @@ async def test_commands_are_answered_and_their_socket_is_private() -> None:
         other = await ask(c, command_to_json(replace(command, id="c2", line="molding")).encode() + b"\n")
         assert other.result == "blocked: this is line press, not molding"
         assert (await ask(c, b"nonsense\n")).result.startswith("blocked: ")
-        assert (await ask(c, b'{"kind":"erase"}\n')).result == "blocked: kind: only 'adjust' and 'recipe' are commands"
+        unknown = (await ask(c, b'{"kind":"erase"}\n')).result
+        assert unknown == "blocked: kind: only 'adjust', 'recipe', 'test', 'clear', 'acknowledge' are commands"
         reader, writer = await asyncio.open_unix_connection(str(c.config.commands_socket))
         writer.write(b"x" * 200_000)
         async with asyncio.timeout(10):

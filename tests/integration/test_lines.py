@@ -15,7 +15,7 @@ import pytest
 from gateway.core.events import PartJudged
 from gateway.core.handshake import WATCHDOG_MS
 from gateway.plc.maps import load_map
-from simulators.plant import PlcInputs
+from simulators.plant import PlcInputs, Settings
 from simulators.plc import PlcLogic
 from simulators.plc_modbus import ModbusServer
 from simulators.plc_s7 import S7Server
@@ -40,7 +40,8 @@ async def one_plc_of_two_lines(protocol: str, folder: Path) -> AsyncIterator[tup
         text = text.replace(old, new)
     (folder / "second.yaml").write_text(text)
     maps = [load_map(REPO / "plc_maps" / f"demo_{protocol}.yaml"), load_map(folder / "second.yaml")]
-    first, second = (PlcLogic(m, camera_to_gate=20_000, gate_window=300) for m in maps)
+    leaping = Settings(scan_ms=0.05)  # the belt leaps from part to part: counts are never taken for lost
+    first, second = (PlcLogic(m, camera_to_gate=20_000, gate_window=300, settings=leaping) for m in maps)
     one, two = maps[0].map, maps[1].map
     extra = [(two.up, second.up), (two.down, second.down)]
     server: S7Server | ModbusServer

@@ -19,7 +19,7 @@ from asyncua.crypto.security_policies import SecurityPolicyBasic256Sha256
 from asyncua.ua.object_ids import ObjectIds
 from asyncua.ua.status_codes import StatusCodes
 
-from gateway.opcua import wire
+from gateway.opcua import channel, crowd, wire
 from tests.integration.opcua_stand import (
     UP,
     VALUES,
@@ -55,6 +55,7 @@ async def _nothing_left(stand: OpcUaStand) -> AsyncIterator[None]:
 def _patience(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let nothing be closed merely for being idle."""
     monkeypatch.setattr(wire, "ACTIVATION_S", 600.0)
+    monkeypatch.setattr(wire, "PACE_S", 0.0)
 
 
 # --- bytes from strangers -------------------------------------------------------------------------------------------------
@@ -177,24 +178,31 @@ async def test_a_message_of_endless_pieces_is_dropped(stand: OpcUaStand) -> None
 
 
 async def test_connections_of_one_address_are_limited(stand: OpcUaStand, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(wire, "MAX_CONNECTIONS_PER_PEER", 3)
-    async with contextlib.AsyncExitStack() as stack:
-        clients = [await stack.enter_async_context(raw(stand)) for _ in range(3)]
+    monkeypatch.setattr(crowd, "MAX_PER_PEER", 3)
+    async with stand.connected() as live, contextlib.AsyncExitStack() as stack:
+        clients = [await stack.enter_async_context(raw(stand)) for _ in range(2)]
         for client in clients:
             assert await client.hello() == b"ACK"
-        async with raw(stand) as one_too_many:
-            assert await one_too_many.closed()
-        clients[0].writer.close()
-        await until(lambda: len(stand.iserver.asyncio_transports) < 3, "the first is gone")
-        async with raw(stand) as next_one:
-            assert await next_one.hello() == b"ACK"
+        async with raw(stand) as newcomer:
+            assert await newcomer.hello() == b"ACK"
+            assert await clients[0].closed(), "the oldest that has shown nothing gives way"
+            assert len(stand.iserver.asyncio_transports) == 3
+        assert await node(live, "Status.Online").read_data_value(raise_on_bad_status=False), "who has logged in never"
 
 
-async def test_connections_of_all_are_limited(stand: OpcUaStand, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(stand.iserver, "max_connections", 1)
-    async with raw(stand) as client, raw(stand) as one_too_many:
-        assert await client.hello() == b"ACK"
+async def test_when_all_have_logged_in_a_further_one_is_refused(stand: OpcUaStand, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(crowd, "MAX_PER_PEER", 1)
+    async with stand.connected() as live, raw(stand) as one_too_many:
         assert await one_too_many.closed()
+        assert await node(live, "Status.Online").read_data_value(raise_on_bad_status=False)
+
+
+@pytest.mark.parametrize("limit", ["MAX_CONNECTIONS", "MAX_PENDING"])
+async def test_connections_of_all_are_limited(stand: OpcUaStand, monkeypatch: pytest.MonkeyPatch, limit: str) -> None:
+    monkeypatch.setattr(crowd, limit, 1)
+    async with raw(stand) as first, raw(stand) as second:
+        assert await first.closed()
+        assert await second.hello() == b"ACK"
 
 
 async def test_a_connection_without_a_session_is_closed(stand: OpcUaStand, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -202,6 +210,7 @@ async def test_a_connection_without_a_session_is_closed(stand: OpcUaStand, monke
     async with raw(stand) as client:
         assert await client.hello() == b"ACK"
         assert await client.closed()
+    monkeypatch.setattr(wire, "ACTIVATION_S", 2.0)
     client = await stand.client()
     await client.connect()
     await client.uaclient.close_session(True)  # and the connection is kept
@@ -232,14 +241,27 @@ async def flood(stand: OpcUaStand, client: Any, enough: int) -> None:
 
 
 async def test_a_client_that_does_not_read_is_closed(stand: OpcUaStand, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(wire, "MAX_UNREAD", 1 << 16)
+    monkeypatch.setattr(channel, "MAX_UNREAD", 1 << 16)
     async with raw(stand) as client:
         assert await client.hello() == b"ACK"
         client.writer.transport.pause_reading()
-        await flood(stand, client, wire.MAX_UNREAD)
+        await flood(stand, client, channel.MAX_UNREAD)
         # One more question: the answers to the earlier ones still wait.
         client.send_message(request(GET_ENDPOINTS, string("") + struct.pack("<ii", -1, -1)), 30_000, 30_000)
         await until(lambda: not stand.iserver.asyncio_transports, "the connection is closed")
+
+
+async def test_who_only_asks_is_answered_ever_more_slowly(stand: OpcUaStand, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(wire, "PACE_S", 2.0)
+    async with raw(stand) as client, stand.connected() as live:
+        assert await client.hello() == b"ACK"
+        for n in range(1, 3 * wire.FREE_MESSAGES):
+            client.send_message(request(GET_ENDPOINTS, string("") + struct.pack("<ii", -1, -1)), n, n)
+        for _ in range(wire.FREE_MESSAGES):
+            assert await client.kind() == b"MSG"
+        await asyncio.gather(*(node(live, "Plc.LinkUp").read_value() for _ in range(5 * wire.FREE_MESSAGES)))
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(client.reader.readexactly(1), 0.1)
 
 
 async def test_many_questions_at_once_are_all_answered(stand: OpcUaStand) -> None:

@@ -54,7 +54,8 @@ async def _nothing_left(stand: OpcUaStand) -> AsyncIterator[None]:
 
 async def test_the_server_tells_who_it_is_and_how_much_it_bears(stand: OpcUaStand) -> None:
     async with stand.connected() as client:
-        assert await client.get_namespace_array() == ["http://opcfoundation.org/UA/", APPLICATION, server_module.NAMESPACE]
+        standard, vision = "http://opcfoundation.org/UA/", "http://opcfoundation.org/UA/MachineVision"
+        assert await client.get_namespace_array() == [standard, APPLICATION, server_module.NAMESPACE, vision]
         info = await client.get_node(ua.NodeId(ua.ObjectIds.Server_ServerStatus_BuildInfo)).read_value()
         assert (info.ProductName, info.ManufacturerName) == ("Vision Gateway", "Vision Gateway")
         for known, limit in LIMITS.items():
@@ -65,7 +66,8 @@ async def test_the_server_tells_who_it_is_and_how_much_it_bears(stand: OpcUaStan
 
 async def test_a_tag_that_was_never_written_waits_for_its_first_value(stand: OpcUaStand) -> None:
     async with stand.connected() as client:
-        names = [t.name for t in TAGS] + ["Params.Oven_Temp", "Params.Speed"]
+        # Whether it is being commissioned the server knows by itself.
+        names = [t.name for t in TAGS if t.name != "Status.Commissioning"] + ["Params.Oven_Temp", "Params.Speed"]
         for name, value in zip(names, await read(client, *names, station="Line9.Cam1"), strict=True):
             assert value.StatusCode.value == StatusCodes.BadWaitingForInitialData, name
             assert value.Value.Value is None and value.SourceTimestamp and value.ServerTimestamp, name
@@ -85,13 +87,18 @@ async def test_texts_units_and_ranges_stand_beside_the_tags(stand: OpcUaStand) -
         assert (unit.UnitId, unit.DisplayName.Text) == (4408652, "°C")
 
 
-async def test_nothing_can_be_changed(stand: OpcUaStand) -> None:
+async def test_a_reader_changes_nothing(stand: OpcUaStand) -> None:
     async with stand.connected() as client:
         await stand.show(UP, PASSED, VALUES)
-        tags = await variables(client)
-        assert len(tags) > len(TAGS) + 10
-        for level in (ua.AttributeIds.AccessLevel, ua.AttributeIds.UserAccessLevel):
-            assert {v.Value.Value for v in await client.read_attributes(tags, level)} == {1}
+        every = await variables(client)
+        assert len(every) > len(TAGS) + 10
+        levels = await client.read_attributes(every, ua.AttributeIds.AccessLevel)
+        writable = {n.nodeid.Identifier for n, level in zip(every, levels, strict=True) if level.Value.Value == 3}
+        commands = [f"Line1.Cam1.Tags.{t.name}" for t in TAGS if t.role is not None]
+        assert writable == {*commands, "Line1.Cam1.Tags.Params.Oven_Temp"}
+        levels = await client.read_attributes(every, ua.AttributeIds.UserAccessLevel)
+        assert {level.Value.Value for level in levels} == {1}, "this user only reads"
+        tags = [n for n in every if n.nodeid.Identifier not in writable]
         before = await client.read_attributes(tags, ua.AttributeIds.Value)
         diagnostics = client.get_node(ua.NodeId(ua.ObjectIds.Server_ServerDiagnostics_EnabledFlag))
         asked = [
@@ -122,7 +129,8 @@ def captured(value: ua.DataValue) -> bool:
 async def test_the_tags_of_one_result_have_its_capture_time(stand: OpcUaStand) -> None:
     names = [t.name for t in TAGS if t.name.startswith("Result.")]
     async with stand.connected() as client:
-        await stand.show(UP, replace(PASSED, seq=1001, part_id=501))
+        texts = {"serial": "S1", "lot": "L1", "product": "P1", "carrier": "C1", "recipe": "lids", "mode": "AUTOMATIC"}
+        await stand.show(UP, replace(PASSED, seq=1001, part_id=501, **texts))
         result = dict(zip(names, await read(client, *names), strict=True))
         assert all(captured(v) for v in result.values())
         assert {v.StatusCode.value for v in result.values()} == {StatusCodes.Good}
@@ -151,6 +159,66 @@ async def test_a_reader_who_finds_seq_and_commitseq_equal_has_one_result(stand: 
             assert (part, result) == (seq, f"Line1-0000BEEF-{seq}")
     await task
     assert torn and whole, "both were seen"
+
+
+async def test_a_reader_that_polls_knows_a_whole_result_and_a_whole_picture(stand: OpcUaStand) -> None:
+    """Over the wire and while both are written: whatever has equal numbers belongs together."""
+    names = ["Result.Seq", "Result.PartId", "Defects.Class", "Result.Serial", "Result.CommitSeq"]
+    pictures = ["Image.Seq", "Image.Thumb", "Image.ThumbSeq"]
+    station = stand.stations["Line1.Cam1"]
+    seen = {"whole": 0, "whole at once": 0, "pictures": 0}
+
+    async def writing() -> None:
+        for n in range(3000, 3200):
+            failed = replace(PASSED, seq=n, part_id=n, serial=f"S{n}", disposition="FAIL", defect=f"D{n}", label="scratch")
+            await stand.show(failed)
+            await stand.server.write("Line1.Cam1", station.thumb(str(n).encode() * 1000, n, T0))
+            await asyncio.sleep(0.01)
+
+    async with stand.connected() as client:
+
+        async def values(*tags: str) -> list[Any]:
+            return [v.Value.Value for v in await read(client, *tags)]
+
+        await stand.show(UP, PASSED)
+        task = asyncio.create_task(writing())
+        while not task.done():
+            # Three requests, between which the server may write: what is written last is read first.
+            (commit,) = await values(names[-1])
+            part, classes, serial = await values(*names[1:-1])
+            (seq,) = await values(names[0])
+            if seq == commit and seq >= 3000:
+                seen["whole"] += 1
+                assert (part, classes[0], serial) == (seq, f"D{seq}", f"S{seq}")
+            # Or all in one.
+            seq, part, classes, serial, commit = await values(*names)
+            if seq == commit and seq >= 3000:
+                seen["whole at once"] += 1
+                assert (part, classes[0], serial) == (seq, f"D{seq}", f"S{seq}")
+            first, thumb, last = await values(*pictures)
+            if first is not None and first == last:
+                seen["pictures"] += 1
+                assert thumb == str(first).encode() * 1000
+        await task
+    assert all(seen.values()), seen
+
+
+async def test_arrays_have_sixteen_elements_and_pictures_their_type(stand: OpcUaStand) -> None:
+    async with stand.connected() as client:
+        await stand.show(UP, replace(PASSED, seq=21, disposition="FAIL", defect="scratch", label="scratch"))
+        score = node(client, "Defects.Score")
+        assert await score.read_value_rank() == ua.ValueRank.OneDimension
+        assert await score.read_array_dimensions() == [16]
+        assert await score.read_data_type() == ua.NodeId(ua.ObjectIds.Float)
+        names = ["Defects.Count", "Defects.Class", "Defects.Score", "Defects.X"]
+        count, classes, scores, x = await read(client, *names)
+        assert (count.Value.Value, classes.Value.Value) == (1, ["scratch", *[""] * 15])
+        assert scores.Value.Value == pytest.approx([0.125, *[0.0] * 15]) and len(scores.Value.Value) == 16
+        assert x.StatusCode.name == "BadNoData" and x.Value.Value is None, "not known is no 0"
+        thumb = node(client, "Image.Thumb")
+        assert await thumb.read_data_type() == ua.NodeId(ua.ObjectIds.ImageJPG)
+        await stand.server.write("Line1.Cam1", stand.stations["Line1.Cam1"].thumb(b"\xff\xd8jpeg", 21, T0))
+        assert await thumb.read_value() == b"\xff\xd8jpeg"
 
 
 async def test_a_subscriber_sees_a_new_result(stand: OpcUaStand) -> None:

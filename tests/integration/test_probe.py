@@ -178,6 +178,26 @@ async def test_what_cannot_be_done_says_why(tmp_path: Path, run: Run, unused_tcp
         assert "--expect: 'much' is no number" in err
 
 
+async def test_a_unit_that_is_not_there_is_told_with_the_remedy(tmp_path: Path, run: Run) -> None:
+    async with plc_stand("modbus") as stand:
+        _, out, _ = await run(map_file(tmp_path, "modbus", stand.port, ("unit: 1", "unit: 9")))
+    assert out.count("not readable: ") == 2
+    assert out.count("remedy: correct plc.unit; most PLCs with a port of their own are unit 1 or 255") == 2
+
+
+async def test_a_unit_that_stays_silent_is_told_with_the_remedy(tmp_path: Path, run: Run) -> None:
+    async def listen(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while await reader.read(256):
+            pass
+        writer.close()
+
+    async with await asyncio.start_server(listen, "127.0.0.1", 0) as server:
+        status, out, err = await run(map_file(tmp_path, "modbus", server.sockets[0].getsockname()[1]))
+    assert (status, out) == (1, "")
+    assert "no answer within" in err
+    assert "; correct plc.unit: a unit that is not there stays silent" in err
+
+
 EXTRA = {
     "modbus": """\
   - {area: IR, at: 40, name: Oven, dir: plc->gw, tags: [{name: Zone1, type: Int, unit: C}, {name: Product, type: "String[8]"}]}

@@ -76,3 +76,25 @@ async def test_what_it_cannot_be_is_refused_with_the_remedy(tmp_path: Path) -> N
     assert status == 2
     assert "no such one" in err
     assert "Traceback" not in err
+
+
+async def test_a_rate_that_the_classic_exchange_does_not_allow_is_refused(tmp_path: Path) -> None:
+    file, _ = map_file(tmp_path, "modbus")
+    file.write_text(file.read_text().replace("handshake: ring", "handshake: ack"))
+    status, out, err = await say(str(file), "--camera-port", "0", "--rate", "40")
+    assert (status, out) == (2, "")
+    assert err.startswith(f"--rate 40: {file} says handshake: ack, which serves at most 15 parts/s, and parts on this belt")
+    most = re.search(r"give --rate (\S+) or less, or a map with handshake: ring", err)
+    assert most is not None
+    process = await asyncio.create_subprocess_exec(
+        *COMMAND, str(file), "--camera-port", "0", "--rate", most[1], stdout=-1, stderr=-1
+    )
+    assert process.stdout is not None
+    async with asyncio.timeout(60):
+        welcome = b"".join([await process.stdout.readline() for _ in range(4)]).decode()
+    process.send_signal(signal.SIGINT)
+    async with asyncio.timeout(60):
+        await process.communicate()
+    said = re.search(r"parts_per_s: ([\d.]+)", welcome)
+    assert said is not None
+    assert 14 < float(said[1]) <= 15, "a gateway takes what it is told to write"

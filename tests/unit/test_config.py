@@ -12,8 +12,10 @@ import structlog
 
 from gateway.cli import main
 from gateway.config import load_config, make_plan
+from gateway.control.config import ControlConfig, config_checksum
 from gateway.core.errors import ConfigError, GatewayError, Problem
 from gateway.yaml_source import read_yaml
+from tests.unit.opcua.test_nodeset_file import text as node_set
 
 REPO = Path(__file__).resolve().parents[2]
 MODEL = REPO / "models" / "demo_surface"
@@ -177,6 +179,8 @@ def test_recipes_have_paths_relative_to_the_file_and_reach_control_and_services(
     plan = make_plan(config, tmp_path)
     control = json.loads(plan.controls[0][1])["line"]
     assert [r["number"] for r in control["recipes"]] == [1, 2]
+    told = json.loads(plan.services)["lines"][0]["recipes"]
+    assert told == [{"number": r["number"], "name": r["name"], "model_id": "demo_surface/1"} for r in control["recipes"]]
     assert control["recipe_authority"] == "plc"
     assert set(json.loads(plan.services)["lines"][0]["recipe_baselines"]) == {"demo_surface/1"}
 
@@ -330,9 +334,12 @@ def test_the_plan(tmp_path: Path) -> None:
     assert services["lines"][0]["records_socket"] == control["records_socket"]
     assert services["lines"][0]["commands_socket"] == control["commands_socket"]
     assert services["lines"][0]["journal"] == control["journal"] == str(tmp_path / "data" / "Press" / "journal.db")
-    assert services["lines"][0]["params"] == [{"name": "PressForce", "unit": "kN", "range": [80.0, 120.0], "step": 4.0}]
+    force = {"name": "PressForce", "unit": "kN", "range": [80.0, 120.0], "step": 4.0, "rate_per_min": 6.0}
+    assert services["lines"][0]["params"] == [force]
     assert services["lines"][0]["process_tags"] == ["LineSpeed", "ToolWear"]
     assert services["lines"][0]["model_id"] == "demo_surface/1"
+    as_control_reads_it = ControlConfig.model_validate_json(plan.controls[0][1]).line
+    assert services["lines"][0]["config_checksum"] == config_checksum(as_control_reads_it), "both are shown to people"
     sockets = [control[k] for k in ("records_socket", "commands_socket", "frames_socket")]
     private = [*sockets, *(c[k] for _, text in plan.captures for c in [json.loads(text)] for k in ("ring", "own_socket"))]
     assert len(set(private)) == 7
@@ -387,3 +394,21 @@ def test_run_with_a_data_folder_that_cannot_be_made(tmp_path: Path, capsys: pyte
     (tmp_path / "taken").write_text("")
     assert main(["run", str(file_with(tmp_path, change("data: data", "data: taken/data")))]) == 2
     assert "taken is a file; make the folder, or name another" in capsys.readouterr().err
+
+
+def test_node_sets_are_checked_where_they_are_named_and_in_themselves(tmp_path: Path) -> None:
+    (tmp_path / "good.xml").write_text(node_set())
+    named = "opcua: {port: 0, nodesets: [good.xml, none.xml, bad.xml]}"
+    (tmp_path / "bad.xml").write_text("<!DOCTYPE x><x/>")
+    missing, bad = problems(tmp_path, change("opcua: {port: 0}", named))
+    assert (missing.file, missing.path) == (str(tmp_path / "gateway.yaml"), "opcua.nodesets.1")
+    assert "none.xml: cannot be read: No such file" in missing.message
+    assert (bad.file, bad.line) == (str(tmp_path / "bad.xml"), 1)
+    assert "document type declaration" in bad.message
+    (tmp_path / "bad.xml").write_text(node_set("urn:other"))
+    (tmp_path / "none.xml").write_text(node_set("urn:third", needs="urn:other"))
+    config = load_config(file_with(tmp_path, change("opcua: {port: 0}", named)))
+    assert config.opcua.nodesets == [tmp_path / name for name in ("good.xml", "none.xml", "bad.xml")]
+    (tmp_path / "pictures").mkdir()
+    told = json.loads(make_plan(config, tmp_path).services)["opcua"]["nodesets"]
+    assert told == [str(path) for path in config.opcua.nodesets]

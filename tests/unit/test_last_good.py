@@ -11,7 +11,10 @@ import pytest
 from gateway.config import load_config
 from gateway.core.errors import ConfigError, GatewayError
 from gateway.last_good import INDEX, Restored, folder_of, keep, restore, snapshot
+from tests.unit.opcua.test_nodeset_file import text as node_set
 from tests.unit.test_config import MODEL, REPO, TEXT
+
+NODE_SET = node_set()
 
 
 @pytest.fixture
@@ -45,6 +48,18 @@ def test_what_comes_back_is_what_was_loaded_whatever_the_files_say_now(file: Pat
         now.plc, now.model = then.plc, then.model
     assert found.config == config
     assert found.config.opcua.pki == file.parent / "keys", "a relative path is still one beside gateway.yaml"
+
+
+def test_node_sets_are_kept_with_it(file: Path) -> None:
+    nodes = file.parent / "plant.xml"
+    nodes.write_text(NODE_SET)
+    file.write_text(file.read_text().replace("pki: keys", "pki: keys, nodesets: [plant.xml]"))
+    keep(snapshot(file, load_config(file)))
+    nodes.unlink()
+    with pytest.raises(ConfigError, match=r"opcua\.nodesets\.0.*cannot be read: No such file"):
+        load_config(file)
+    (found,) = kept(file).config.opcua.nodesets
+    assert found.read_text() == NODE_SET
 
 
 def test_nothing_was_kept(file: Path) -> None:

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import io
+import json
+import re
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from ruamel.yaml import YAML
+from ruamel.yaml.comments import CommentedMap, CommentedSeq
 
 from gateway.core.errors import ConfigError
 from gateway.yaml_source import MAX_BYTES, YamlSource, read_yaml
@@ -61,8 +67,17 @@ def test_a_place_that_is_not_there_is_that_of_its_parent(tmp_path: Path) -> None
         (b"a: \xff\n", "f.yaml: is not UTF-8 text (byte 3); save it as UTF-8"),
         ("a: 1".encode("utf-16"), "f.yaml: is not UTF-8 text (byte 0); save it as UTF-8"),
         ("a: \x00\n", "f.yaml: is not YAML: "),
-        ("&r\na: *r\n", "f.yaml: an alias refers to what it stands in"),
-        ("a: " + "[" * 1500, "f.yaml: is nested too deeply"),
+        ("&r\na: *r\n", "f.yaml:1:1: an alias refers to what it stands in"),
+        ("a: " + "[" * 1500, "f.yaml:1:1003: is not YAML: exceeded maximum nesting depth"),
+        ("a: " + "[" * 150 + "]" * 150, "f.yaml:1:103: is nested too deeply"),
+        ("a: [" + "x, " * 250_000 + "]", "f.yaml: the file holds more than 100000 values"),
+        ("[a, b]: 1\n", "f.yaml:1:1: a key must be text"),
+        ("a: &x b\n*x : 1\n", "f.yaml:2:1: a key must be text"),
+        ("a: !secret x\n", "f.yaml:1:4: the tag !secret does not fit or is not known here; remove it"),
+        ("a: !!int x\n", "f.yaml:1:4: the tag tag:yaml.org,2002:int does not fit or is not known here; remove it"),
+        ("a: !!set {x, y}\n", "f.yaml:1:4: the tag tag:yaml.org,2002:set does not fit or is not known here; remove it"),
+        ("a: {<<: 5}\n", "f.yaml:1:9: << takes a mapping, or a list of mappings"),
+        ("a: 1" + "0" * 5000, "f.yaml:1:4: a number has too many digits"),
     ],
 )
 def test_what_is_no_yaml_mapping_says_where_and_why(tmp_path: Path, text: str | bytes, error: str) -> None:
@@ -71,8 +86,113 @@ def test_what_is_no_yaml_mapping_says_where_and_why(tmp_path: Path, text: str | 
     assert "\n" not in said
 
 
-def test_tabs_are_named(tmp_path: Path) -> None:
-    assert "YAML wants spaces, not tabs, for indentation" in error_of(tmp_path, "a:\n\tb: 2\n")
+@pytest.mark.parametrize("text", ["a:\n\tb: 2\n", "ä: 'größer 😀'\n\tb: 2\n"])
+def test_tabs_are_named(tmp_path: Path, text: str) -> None:
+    assert "YAML wants spaces, not tabs, for indentation" in error_of(tmp_path, text)
+
+
+def test_every_duplicate_key_at_once(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError) as caught:
+        source(tmp_path, "a: 1\nb: {c: 1, 'c': 2}\nd: 3\na: 4\n1: x\n'1': y\n")
+    assert [str(p).removeprefix(f"{tmp_path}/f.yaml:") for p in caught.value.problems] == [
+        '2:11: found duplicate key "c", whose value stands in line 2; remove one',
+        '4:1: found duplicate key "a", whose value stands in line 1; remove one',
+        '6:1: found duplicate key "1", whose value stands in line 5; remove one',
+    ]
+
+
+CORE: list[tuple[str, object]] = [
+    *((word, None) for word in ("", "~", "null", "Null", "NULL")),
+    *((word, True) for word in ("true", "True", "TRUE")),
+    *((word, False) for word in ("false", "False", "FALSE")),
+    *((word, word) for word in ("on", "On", "off", "yes", "no", "y", "n", "tRUE", "nULL", "none")),  # booleans in YAML 1.1
+    *((word, word) for word in ("1:30", "190:20:30", "1_000", "0b101", "2026-01-31", "=", "1,5", "٣", "0x", "0o8")),
+    *((word, word) for word in (".", "+", "-x", "1e", ".e3", "1.2.3", "..inf", "+.nan", "-0x10", "1 2", "inf", "nan")),
+    *(("010", 10), ("0o17", 15), ("0x1F", 31), ("-7", -7), ("+7", 7), ("00", 0), ("1" * 40, int("1" * 40))),
+    *(("1.", 1.0), (".5", 0.5), ("-.5", -0.5), ("1e3", 1000.0), ("1.5E-3", 0.0015), ("010.5", 10.5), (".5e3", 500.0)),
+    *((".inf", float("inf")), ("-.Inf", float("-inf")), ("+.INF", float("inf"))),
+]
+
+
+@pytest.mark.parametrize(("written", "meant"), CORE)
+def test_plain_scalars_are_those_of_yaml_1_2(tmp_path: Path, written: str, meant: object) -> None:
+    value = source(tmp_path, f"a: {written}\n").data["a"]
+    assert (type(value), value) == (type(meant), meant)
+    assert source(tmp_path, f"a: '{written}'\n").data["a"] == written
+    assert list(source(tmp_path, f"{{? '{written}' : 1, x: 2}}").data) == [written, "x"]
+
+
+def test_what_is_no_number(tmp_path: Path) -> None:
+    assert all(v != v for v in source(tmp_path, "a: [.nan, .NaN, .NAN]").data["a"])
+
+
+def test_tags_of_the_core_schema(tmp_path: Path) -> None:
+    text = "a: [!!str 5, !!int '5', !!float 5, !!bool 'true', !!null '', !!seq [], !!map {}, ! x]"
+    value = source(tmp_path, text).data["a"]
+    assert value == ["5", 5, 5.0, True, None, [], {}, "x"]
+    assert type(value[2]) is float
+
+
+def test_keys_are_texts_as_written(tmp_path: Path) -> None:
+    s = source(tmp_path, "010: a\ntrue: b\nnull: c\n1.50: d\non: e\n")
+    assert s.data == {"010": "a", "true": "b", "null": "c", "1.50": "d", "on": "e"}
+    assert s.locate(("1.50",)) == (4, 7)
+
+
+def test_of_merged_mappings_the_own_comes_first_then_the_earlier(tmp_path: Path) -> None:
+    s = source(tmp_path, "p: &p {x: 1, y: 1}\nq: &q {y: 2, z: 2}\nr:\n  z: 3\n  <<: [*p, *q]\n")
+    assert s.data["r"] == {"x": 1, "y": 1, "z": 3}
+    assert s.locate(("r", "x")) == (1, 11)
+    assert source(tmp_path, "a: &a\n  x: 1\n  b:\n    <<: {z: 1}\n").data == {"a": {"x": 1, "b": {"z": 1}}}
+
+
+def test_each_use_of_an_alias_is_its_own(tmp_path: Path) -> None:
+    data = source(tmp_path, "a: &a [1]\nb: *a\n").data
+    data["a"].append(2)
+    assert data["b"] == [1]
+
+
+TEXTS = st.text(
+    st.characters(exclude_categories=["Cs", "Cc", "Zl", "Zp"], exclude_characters="\ufeff\ufffe\uffff"), max_size=12
+)
+LOOKS = [written for written, _ in CORE if written] + ["a: b", "- x", "-", "# no", "a #b", "?x", "%y", "@z", "`", "!"]
+SCALARS = st.one_of(
+    st.none(),
+    st.booleans(),
+    st.integers(),
+    st.floats(allow_nan=False, allow_infinity=False),
+    # ruamel writes .5e3 bare, which is a number of the core schema
+    (TEXTS | st.sampled_from(LOOKS)).filter(lambda t: not re.fullmatch(r"[-+]?\.\d+[eE]\d+", t)),
+)
+KEYS = (TEXTS | st.sampled_from(LOOKS)).filter(lambda k: k != "<<")
+INNER = st.recursive(SCALARS, lambda inner: st.lists(inner, max_size=4) | st.dictionaries(KEYS, inner, max_size=4))
+DATA = st.dictionaries(KEYS, INNER, min_size=1, max_size=5)
+
+
+def places(node: Any, loc: tuple[str | int, ...] = ()) -> Iterator[tuple[tuple[str | int, ...], tuple[int, int]]]:
+    """Yield where ruamel, which scans in Python, sees each value."""
+    for key, value in node.items() if isinstance(node, dict) else enumerate(node):
+        line, column = node.lc.value(key) if isinstance(node, dict) else node.lc.item(key)
+        yield (*loc, key), (line + 1, column + 1)
+        if isinstance(value, (CommentedMap, CommentedSeq)):
+            yield from places(value, (*loc, key))
+
+
+@given(DATA, st.booleans())
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+def test_written_by_others_it_reads_the_same_in_the_same_places(tmp_path: Path, data: dict[str, Any], block: bool) -> None:
+    if block:
+        out = io.StringIO()
+        writer = YAML(typ="safe", pure=True)
+        writer.default_flow_style = False
+        writer.dump(data, out)
+        text = out.getvalue()
+    else:
+        text = json.dumps(data, ensure_ascii=False, indent=1)
+    s = source(tmp_path, text)
+    assert s.data == data
+    for loc, place in places(YAML(typ="rt", pure=True).load(text)):
+        assert s.locate(loc) == place
 
 
 def test_a_few_lines_of_aliases_that_stand_for_billions(tmp_path: Path) -> None:

@@ -40,7 +40,7 @@ def gate_source(loaded: LoadedMap) -> str:
         "checksum": [f"        Up.InterfaceChecksum := 16#{loaded.checksum:08X};"],
         "param_variables": [f"    Set_{p.name} : REAL := {real(_middle(p))};  // set-point, {_unit(p)}" for p in params],
         "param_output_variables": [f"    Out_{p.name} : REAL;  // set-point in force, {_unit(p)}" for p in params],
-        "param_mirror": [f"    {_mirror(p)}" for p in params],
+        "param_mirror": [line for p in params for line in (*_clamp(p), f"    {_mirror(p)}")],
         "param_read": _read(params),
         "param_write": _write(params),
         "param_outputs": [f"    Out_{p.name} := Set_{p.name};" for p in params],
@@ -73,6 +73,19 @@ def _middle(tag: Tag) -> float:
 def _unit(tag: Tag) -> str:
     low, high = tag.range or (0.0, 0.0)
     return f"{tag.unit}, {low:g} … {high:g}"
+
+
+def _clamp(tag: Tag) -> list[str]:
+    """Return the lines that bring a set-point into its range: an HMI may have written anything, even what is no number."""
+    name = f"Set_{tag.name}"
+    low, high = map(real, tag.range or (0.0, 0.0))
+    return [
+        f"    IF {name} > {high} THEN  // an HMI may have written anything",
+        f"        {name} := {high};",
+        f"    ELSIF NOT ({name} >= {low}) THEN  // what is no number, too",
+        f"        {name} := {low};",
+        "    END_IF;",
+    ]
 
 
 def _read(params: tuple[Tag, ...]) -> list[str]:

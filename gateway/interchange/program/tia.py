@@ -42,15 +42,15 @@ def tia_sources(file: Path, loaded: LoadedMap) -> dict[str, str]:
             message = "a TIA data block needs a map with plc.driver s7; for a Modbus PLC export --to codesys"
             raise ConfigError(f"{file}: {message}")
         by_db.setdefault(block.base.db, []).append((block.base.byte, block))
-    refuse(file, tia_names(tag_map, [placed[0][1].name for placed in by_db.values()]))
+    layouts = {db: members_of([b for _, b in placed], [start for start, _ in placed]) for db, placed in by_db.items()}
+    twice = tia_names(tag_map, [placed[0][1].name for placed in by_db.values()])
+    refuse(file, (*twice, *(said for members in layouts.values() for said in _reserves(members))))
     udts = udts_of(tag_map.blocks)
     texts = {f"{name}.udt": _udt(name, [(f.name, type_text(f), "") for f in fields], udts) for name, fields in udts.items()}
     texts["VisionPart.udt"] = _udt("VisionPart", VISION_PART, udts)
     names = {block.name: placed[0][1].name for placed in by_db.values() for _, block in placed}
     for db, placed in by_db.items():
-        members = members_of([b for _, b in placed], [start for start, _ in placed])
-        refuse(file, _reserves(members))
-        texts[f"{placed[0][1].name}.db"] = _data_block(db, placed[0][1].name, members, loaded, udts)
+        texts[f"{placed[0][1].name}.db"] = _data_block(db, placed[0][1].name, layouts[db], loaded, udts)
     words = {"Up": names[tag_map.up.name], "Down": names[tag_map.down.name]}
     words["TOKEN_TYPE"] = tag_map.roles["ring.token"].datatype
     texts["FB_VisionGate.scl"] = print_scl(gate_source(loaded), words)

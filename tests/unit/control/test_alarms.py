@@ -55,6 +55,19 @@ def test_a_latched_alarm_stays_until_it_is_acknowledged_and_counts_meanwhile(ala
     assert told.changes()[2:] == [(alarm, True, 1)], "after the acknowledgement it is a new one"
 
 
+def test_one_latched_alarm_can_be_acknowledged_by_its_code() -> None:
+    told = Told()
+    told.alarms.stand({Alarm.CAMERA: "top"})
+    told.alarms.happened(Alarm.OVERLOAD, "too fast")
+    told.alarms.happened(Alarm.OWNER_LOST, "the PLC was restarted")
+    assert told.alarms.acknowledge_one("OVERLOAD", "operator") == ""
+    assert told.records[-1].detail == "acknowledged by operator"
+    assert told.alarms.active == (Alarm.CAMERA, Alarm.OWNER_LOST)
+    assert told.alarms.acknowledge_one("OVERLOAD", "operator") == "'OVERLOAD' is not active; there are: CAMERA, OWNER_LOST"
+    assert "as long as its cause does" in told.alarms.acknowledge_one("CAMERA", "operator")
+    assert len(told.records) == 4, "neither has changed anything"
+
+
 def test_each_record_names_all_that_are_active_after_it() -> None:
     told = Told()
     told.alarms.stand({Alarm.CAMERA: "top"})

@@ -8,8 +8,8 @@ from dataclasses import replace
 
 import pytest
 
-from gateway.core.commands import AdjustParameter
-from gateway.core.events import AlarmChanged, LineState, PartJudged
+from gateway.core.commands import Acknowledge, AdjustParameter, ClearError
+from gateway.core.events import AlarmChanged, CommandEnded, LineState, PartJudged
 from gateway.core.handshake import Control, Status2
 from gateway.core.verdict import Disposition
 from tests.unit.control.line_stand import MS, Stand
@@ -335,3 +335,25 @@ async def test_nothing_is_decided_by_the_wall_clock(stand: Stand) -> None:
     assert seen[0] == seen[1]
     assert not all(r.synchronised for r in other.of(PartJudged))
     await other.leave()
+
+
+# -- an operator's word ------------------------------------------------------------------------------------------
+
+
+async def test_an_operator_acknowledges_as_the_plc_does(stand: Stand) -> None:
+    stand.line.on_owner_lost("the PLC was restarted")
+    wrong = await stand.line.command(Acknowledge(id="1", line="press", code="OVERLOAD", by="operator"))
+    assert wrong.result == "refused: 'OVERLOAD' is not active; there are: OWNER_LOST"
+    one = await stand.line.command(Acknowledge(id="2", line="press", code="OWNER_LOST", by="operator"))
+    assert one.result == "confirmed"
+    stand.line.on_owner_lost("again")
+    every = await stand.line.command(ClearError(id="3", line="press", by="operator"))
+    assert every.result == "confirmed"
+    assert changes(stand) == [("OWNER_LOST", True, 1), ("OWNER_LOST", False, 1)] * 2
+    assert {r.detail for r in stand.of(AlarmChanged) if not r.active} == {"acknowledged by operator"}
+    told = [(c.command, c.by, c.done, c.detail.partition(";")[0]) for c in stand.of(CommandEnded)]
+    assert told == [
+        ("ACKNOWLEDGE", "operator", False, "'OVERLOAD' is not active"),
+        ("ACKNOWLEDGE", "operator", True, "OWNER_LOST"),
+        ("CLEAR_ERROR", "operator", True, ""),
+    ]

@@ -14,7 +14,7 @@ from gateway.control import recipes as module
 from gateway.control.config import Authority, Recipe
 from gateway.control.nominal import to_nominal
 from gateway.control.recipes import Golden, Recipes, Serving
-from gateway.core.commands import AdjustParameter, Answer, SetRecipe
+from gateway.core.commands import AdjustParameter, Answer, RunTest, SetRecipe
 from gateway.core.errors import GatewayError, ModelError
 from gateway.core.events import AlarmChanged, CommandEnded, LineState, ParameterWritten, PartJudged
 from gateway.core.handshake import Control, ErrorCode, OfflineReason, Status1, Status2
@@ -297,6 +297,21 @@ async def test_who_has_not_the_authority_changes_nothing(works: Works) -> None:
     stand.tick()
     assert stand.line.status()["recipe.current"] == 2
     assert [(c.by, c.done) for c in stand.of(CommandEnded)] == [("plc", False), ("mes", False), ("operator", True)]
+
+
+async def test_an_operator_can_ask_for_a_test_run(works: Works) -> None:
+    stand = connected(works)
+    answer = await stand.line.command(RunTest(id="1", line="press", by="operator"))
+    assert answer.result.startswith("confirmed: ") and "golden pictures" in answer.result
+    works.go.clear()
+    give(stand, Command.SET_RECIPE, 2)
+    await until(stand, Status1.COMMAND_EXECUTING)
+    refused = await stand.line.command(RunTest(id="2", line="press", by="operator"))
+    assert refused.result == "refused: not now: recipe 2 is being set"
+    works.go.set()
+    await until(stand, Status1.COMMAND_COMPLETED)
+    told = [(c.command, c.by, c.done) for c in stand.of(CommandEnded)]
+    assert told == [("TEST_RUN", "operator", True), ("TEST_RUN", "operator", False), ("SET_RECIPE", "plc", True)]
 
 
 async def test_one_change_at_a_time(stand: Stand, works: Works) -> None:

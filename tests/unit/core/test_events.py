@@ -5,8 +5,11 @@ from __future__ import annotations
 import pytest
 
 from gateway.core.commands import (
+    Acknowledge,
     AdjustParameter,
     Answer,
+    ClearError,
+    RunTest,
     SetRecipe,
     answer_from_json,
     answer_to_json,
@@ -79,6 +82,12 @@ def test_commands_and_answers() -> None:
     assert command_from_json(command_to_json(command)) == command
     recipe = SetRecipe(id="1", line="a", recipe=7, by="operator")
     assert command_from_json(command_to_json(recipe)) == recipe
+    for other in (
+        RunTest(id="2", line="a", by="operator"),
+        ClearError(id="3", line="a", by="mes"),
+        Acknowledge(id="4", line="a", code="OVERLOAD", by="operator"),
+    ):
+        assert command_from_json(command_to_json(other)) == other
     answer = Answer(id="1", result="confirmed", old=1.0, new=2.0)
     assert answer_from_json(answer_to_json(answer)) == answer
 
@@ -99,6 +108,10 @@ def test_commands_and_answers() -> None:
         ('{"kind":"recipe","id":"1","line":"a","recipe":1.0,"by":"mes"}', "recipe"),
         ('{"kind":"recipe","id":"1","line":"a","recipe":1,"by":"plc"}', "by"),
         ('{"kind":"recipe","id":"1","line":"a","recipe":1,"by":"mes","force":1}', "force"),
+        ('{"kind":"test","id":"1","line":"a","by":"plc"}', "by"),
+        ('{"kind":"clear","id":"1","line":"a","by":"operator","recipe":1}', "recipe"),
+        ('{"kind":"acknowledge","id":"1","line":"a","by":"operator"}', "code"),
+        ('{"kind":["test"],"id":"1"}', "kind"),
     ],
 )
 def test_bad_commands_name_the_field(text: str, field: str) -> None:

@@ -26,18 +26,21 @@ def leaves(node: dict[str, Any]) -> Iterator[dict[str, Any]]:
 
 
 def test_every_tag_of_a_station_is_there_with_its_type(tmp_path: Path) -> None:
-    golden = {}
+    golden, writable = {}, set()
     for line in NODES.read_text(encoding="utf-8").splitlines():
         id, kind, _, definition, *more = line.split(" | ")
         if kind == "Variable" and definition != "PropertyType" and ";s=Line1.Cam1.Tags." in id:
-            golden[id.partition(";s=")[2]] = TYPES[more[0]]
+            golden[id.partition(";s=")[2]] = TYPES[more[0]] + ("Array" if more[1].startswith("rank 1 ") else "")
+            writable |= {id.partition(";s=")[2]} if "access 3" in more[2] else set()
     write_ignition(load_map(REPO / "plc_maps" / "demo_s7.yaml"), tmp_path / "i.json", line="Line1", camera="Cam1")
     tree = json.loads((tmp_path / "i.json").read_text(encoding="utf-8"))
     tags = {t["opcItemPath"].removeprefix("ns=2;s="): t["dataType"] for t in leaves(tree)}
     own = {id: kind for id, kind in tags.items() if ".Params." not in id}
     assert own == {id: kind for id, kind in golden.items() if ".Params." not in id} and len(own) > 40
     assert {id for id in tags if ".Params." in id} == {"Line1.Cam1.Tags.Params.PressForce"}
-    assert all(t["readOnly"] and t["valueSource"] == "opc" for t in leaves(tree))
+    assert all(t["valueSource"] == "opc" for t in leaves(tree))
+    written = {id for id in (t["opcItemPath"].removeprefix("ns=2;s=") for t in leaves(tree) if not t["readOnly"])}
+    assert written - {"Line1.Cam1.Tags.Params.PressForce"} == {id for id in writable if ".Params." not in id} != set()
 
 
 def test_parameters_have_their_range_and_unit(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ import shutil
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from gateway.core.errors import ConfigError
@@ -55,6 +55,7 @@ def test_a_folder_that_cannot_be_written_is_said(tmp_path: Path) -> None:
 
 @fuzz
 @given(seed=st.integers(0, 2**32), form=st.sampled_from(["csv", "kepware"]))
+@example(seed=1323854, form="csv")  # a setting named plc, with a value
 def test_mangled_tables_are_maps_or_plain_errors(tmp_path: Path, seed: int, form: str) -> None:
     chance = random.Random(seed)
     write_csv(tmp_path / "good.csv", sheets_of(read_map(MAP)))

@@ -1,167 +1,28 @@
-"""Who is let in: client certificates, users, and guessing."""
+"""Who is let in: users, their roles, and guessing."""
 
 from __future__ import annotations
 
 import base64
-import functools
 import json
 import os
 import stat
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec, rsa
-from cryptography.x509.oid import NameOID
 from structlog.testing import capture_logs
 
 from gateway.core.errors import ConfigError
-from gateway.opcua.access import FAILED_LOGINS, FAILED_LOGINS_PER_PEER, FailedLogins, Trust, Users, first_certificate
-
-NOW = datetime(2026, 5, 4, 12, tzinfo=UTC)
-
-
-@functools.cache
-def rsa_key(bits: int = 2048) -> rsa.RSAPrivateKey:
-    return rsa.generate_private_key(public_exponent=65537, key_size=bits)
-
-
-def client(
-    name: str = "UaExpert",
-    *,
-    key: Any = None,
-    digest: Any = None,
-    begin: datetime = NOW - timedelta(days=1),
-    end: datetime = NOW + timedelta(days=1),
-) -> bytes:
-    key = key or rsa_key()
-    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)] if name else [])
-    builder = x509.CertificateBuilder().subject_name(subject).issuer_name(subject).public_key(key.public_key())
-    builder = builder.serial_number(x509.random_serial_number()).not_valid_before(begin).not_valid_after(end)
-    return builder.sign(key, digest or hashes.SHA256()).public_bytes(serialization.Encoding.DER)
-
-
-def trust(pki: Path) -> Trust:
-    return Trust(pki, clock=lambda: NOW)
-
-
-# --- certificates ---------------------------------------------------------------------------------------------------------
-
-
-def test_while_nobody_is_trusted_any_client_on_this_machine_may_come_and_no_other(tmp_path: Path) -> None:
-    one = trust(tmp_path)
-    assert one.refusal(client(), local=True) == ""
-    assert list((tmp_path / "rejected").iterdir()) == []
-    assert "not trusted" in one.refusal(client(), local=False)
-    assert len(list((tmp_path / "rejected").iterdir())) == 1
-
-
-def test_a_refused_certificate_is_kept_and_moving_it_lets_its_client_in_at_once(tmp_path: Path) -> None:
-    one, der = trust(tmp_path), client("Ua Expert@PC-7")
-    said = one.refusal(der, local=False)
-    (kept,) = (tmp_path / "rejected").iterdir()
-    assert kept.name.startswith("Ua-Expert-PC-7-") and kept.suffix == ".der" and kept.read_bytes() == der
-    assert str(kept) in said and str(tmp_path / "trusted" / "certs") in said
-    kept.rename(tmp_path / "trusted" / "certs" / kept.name)
-    assert one.refusal(der, local=False) == ""
-    assert one.refusal(der, local=True) == ""
-    assert "not trusted" in one.refusal(client("another"), local=True), "now this machine's clients are judged as well"
-
-
-def test_a_trusted_certificate_may_be_pem(tmp_path: Path) -> None:
-    one, der = trust(tmp_path), client()
-    pem = x509.load_der_x509_certificate(der).public_bytes(serialization.Encoding.PEM)
-    (tmp_path / "trusted" / "certs" / "client.crt").write_bytes(pem)
-    assert one.refusal(der, local=False) == ""
-
-
-@pytest.mark.parametrize("body", [b"", b"no certificate", b"-----BEGIN CERTIFICATE-----\nxx"])
-def test_any_file_among_the_trusted_ends_the_exception_for_this_machine(tmp_path: Path, body: bytes) -> None:
-    one = trust(tmp_path)
-    (tmp_path / "trusted" / "certs" / "broken.pem").write_bytes(body)
-    assert "not trusted" in one.refusal(client(), local=True)
-
-
-def test_a_folder_that_cannot_be_read_trusts_nobody(tmp_path: Path) -> None:
-    one = trust(tmp_path)
-    (tmp_path / "trusted" / "certs").rmdir()
-    assert "nobody is trusted" in one.refusal(client(), local=True)
-
-
-@pytest.mark.parametrize(
-    ("make", "reason"),
-    [
-        (lambda: client(end=NOW), "expired"),
-        (lambda: client(begin=NOW + timedelta(minutes=1)), "not valid before"),
-        (lambda: client(key=rsa_key(1024)), "RSA"),
-        (lambda: client(key=ec.generate_private_key(ec.SECP256R1())), "RSA"),
-        (lambda: client(digest=hashes.SHA224()), "SHA-256"),
-    ],
+from gateway.opcua.access import (
+    FAILED_LOGINS,
+    FAILED_LOGINS_PER_PEER,
+    MAX_NAME,
+    FailedLogins,
+    Role,
+    Users,
+    account,
+    editing,
+    read_accounts,
 )
-def test_an_unsound_certificate_is_refused_even_when_it_is_trusted(tmp_path: Path, make: Any, reason: str) -> None:
-    one, der = trust(tmp_path), make()
-    assert reason in one.refusal(der, local=True)
-    (tmp_path / "trusted" / "certs" / "c.der").write_bytes(der)
-    assert reason in one.refusal(der, local=False)
-    assert list((tmp_path / "rejected").iterdir()) == [], "trusting it would not help"
-
-
-@pytest.mark.parametrize("cut", [0, 1, 3, 4, 100, -1])
-def test_a_damaged_certificate_is_refused_and_not_kept(tmp_path: Path, cut: int) -> None:
-    assert trust(tmp_path).refusal(client()[:cut], local=True) != ""
-    assert trust(tmp_path).refusal(None, local=True) == "it sent no certificate"
-    assert list((tmp_path / "rejected").iterdir()) == []
-
-
-def test_of_a_chain_the_first_counts(tmp_path: Path) -> None:
-    leaf, issuer = client(), client("authority")
-    assert first_certificate(leaf + issuer) == leaf
-    one = trust(tmp_path)
-    (tmp_path / "trusted" / "certs" / "authority.der").write_bytes(issuer)
-    assert one.refusal(leaf + issuer, local=False) != "", "trusting an authority does not trust what it signed"
-    (tmp_path / "trusted" / "certs" / "leaf.der").write_bytes(leaf)
-    assert one.refusal(leaf + issuer, local=False) == ""
-
-
-def test_the_rejected_folder_does_not_grow_without_end_and_keeps_the_newest(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("gateway.opcua.access.REJECTED_KEPT", 3)
-    one = trust(tmp_path)
-    for n in range(5):
-        one.refusal(client(f"c{n}"), local=False)
-        for f in (tmp_path / "rejected").glob(f"c{n}-*"):
-            os.utime(f, (n, n))
-    assert sorted(f.name[:2] for f in (tmp_path / "rejected").iterdir()) == ["c2", "c3", "c4"]
-
-
-def test_a_rejected_folder_that_cannot_be_written_changes_no_refusal(tmp_path: Path) -> None:
-    one = trust(tmp_path)
-    (tmp_path / "rejected").rmdir()
-    assert "not trusted" in one.refusal(client(), local=False)
-
-
-def test_a_name_cannot_leave_the_folder(tmp_path: Path) -> None:
-    trust(tmp_path).refusal(client("../../../etc/x"), local=False)
-    trust(tmp_path).refusal(client(""), local=False)
-    assert sorted(f.name.rpartition("-")[0] for f in (tmp_path / "rejected").iterdir()) == ["client", "etc-x"]
-
-
-def test_each_refusal_is_logged_once_for_each_certificate(tmp_path: Path) -> None:
-    one, expired, sound = trust(tmp_path), client(end=NOW), client()
-    with capture_logs() as logs:
-        for _ in range(3):
-            one.refusal(expired, local=True)
-            one.refusal(b"x", local=True)
-            one.refusal(sound, local=True)
-        one.refusal(sound, local=False)
-    assert [e["log_level"] for e in logs] == ["warning"] * 3
-    assert len({e["sha256"] for e in logs}) == 3
-    assert "expired" in logs[0]["why"] and "no certificate" in logs[1]["why"] and "not trusted" in logs[2]["why"]
-
 
 # --- users ----------------------------------------------------------------------------------------------------------------
 
@@ -172,7 +33,8 @@ def test_the_first_start_makes_a_viewer_with_a_random_password(tmp_path: Path) -
     assert note is not None
     password = note.read_text().strip()
     assert len(password) >= 16
-    assert users.verify("viewer", password)
+    found = users.check("viewer", password)
+    assert found is not None and found.role is Role.OBSERVER
     assert password not in users.path.read_text()
     assert {stat.S_IMODE(f.stat().st_mode) for f in (note, users.path)} == {0o600}
     other = Users(tmp_path / "b" / "users.json").new_password_file
@@ -184,7 +46,7 @@ def test_users_stay(tmp_path: Path) -> None:
     assert first.new_password_file is not None
     again = Users(tmp_path / "users.json")
     assert again.new_password_file is None
-    assert again.verify("viewer", first.new_password_file.read_text().strip())
+    assert again.check("viewer", first.new_password_file.read_text().strip())
 
 
 def test_nobody_else_is_let_in(tmp_path: Path) -> None:
@@ -201,7 +63,7 @@ def test_nobody_else_is_let_in(tmp_path: Path) -> None:
         ("", password),
         ("\udcff", "\udcff"),
     ):
-        assert not users.verify(name, tried), (name, tried)
+        assert not users.check(name, tried), (name, tried)
 
 
 def test_a_users_file_that_others_may_read_is_refused(tmp_path: Path) -> None:
@@ -237,7 +99,85 @@ def test_a_sound_file_of_several_users_is_read(tmp_path: Path) -> None:
     raw["users"]["hmi"] = raw["users"]["viewer"]
     assert len(base64.b64decode(raw["users"]["hmi"]["scrypt"])) == 32
     path.write_text(json.dumps(raw))
-    assert Users(path).verify("hmi", (tmp_path / "users-viewer-password.txt").read_text().strip())
+    assert Users(path).check("hmi", (tmp_path / "users-viewer-password.txt").read_text().strip())
+
+
+def test_a_user_without_a_role_is_an_observer_and_an_unknown_role_is_none(tmp_path: Path) -> None:
+    path = Users(tmp_path / "users.json").path
+    raw = json.loads(path.read_bytes())
+    del raw["users"]["viewer"]["role"]
+    path.write_text(json.dumps(raw))
+    assert read_accounts(path)["viewer"].role is Role.OBSERVER
+    raw["users"]["viewer"]["role"] = "admin"
+    path.write_text(json.dumps(raw))
+    with pytest.raises(ConfigError, match="observer, operator, engineer"):
+        read_accounts(path)
+
+
+def add(path: Path, name: str, role: Role, password: str) -> None:
+    with editing(path) as accounts:
+        accounts[name] = account(name, role, password)
+
+
+def test_users_that_are_added_changed_and_removed_count_without_a_restart(tmp_path: Path) -> None:
+    users = Users(tmp_path / "users.json")
+    add(users.path, "anna", Role.OPERATOR, "first")
+    assert users.check("anna", "first") is None, "it has not looked yet"
+    assert users.refresh()
+    found = users.check("anna", "first")
+    assert found is not None and found.role is Role.OPERATOR
+    assert stat.S_IMODE(users.path.stat().st_mode) == 0o600
+    add(users.path, "anna", Role.ENGINEER, "second")
+    assert users.refresh()
+    now = users.find("anna")
+    assert now is not None and now.role is Role.ENGINEER
+    assert users.check("anna", "first") is None and users.check("anna", "second") == now
+    with editing(users.path) as accounts:
+        del accounts["anna"]
+    assert users.refresh()
+    assert users.find("anna") is None and users.check("anna", "second") is None
+    assert users.find("viewer") is not None
+
+
+def test_while_the_file_cannot_be_used_nobody_new_is_let_in(tmp_path: Path) -> None:
+    users = Users(tmp_path / "users.json")
+    assert users.new_password_file is not None
+    password = users.new_password_file.read_text().strip()
+    good = users.path.read_bytes()
+    for spoil in (lambda: users.path.write_bytes(b"{"), lambda: users.path.chmod(0o644), users.path.unlink):
+        spoil()
+        with capture_logs() as logs:
+            assert not users.refresh() and not users.refresh()
+        assert [e["log_level"] for e in logs] == ["error"], "said once"
+        assert users.check("viewer", password) is None
+        assert users.find("viewer") is not None, "who is in is not thrown out for a slip of an editor"
+        users.path.write_bytes(good)
+        users.path.chmod(0o600)
+        assert users.refresh()
+        assert users.check("viewer", password) is not None
+
+
+@pytest.mark.parametrize("name", ["", " anna", "anna ", "an\nna", "x" * (MAX_NAME + 1)])
+def test_a_name_that_nobody_could_type_is_refused(name: str) -> None:
+    with pytest.raises(ConfigError, match="user name"):
+        account(name, Role.OBSERVER, "x")
+
+
+def test_an_empty_password_is_refused() -> None:
+    with pytest.raises(ConfigError, match="empty"):
+        account("anna", Role.OBSERVER, "")
+
+
+def test_who_edits_the_users_waits_for_another_who_does(tmp_path: Path) -> None:
+    path = Users(tmp_path / "users.json").path
+    children = []
+    for n in range(4):
+        if (pid := os.fork()) == 0:
+            add(path, f"user{n}", Role.OBSERVER, "x")
+            os._exit(0)
+        children.append(pid)
+    assert [os.waitpid(pid, 0)[1] for pid in children] == [0] * 4
+    assert read_accounts(path).keys() == {"viewer", "user0", "user1", "user2", "user3"}
 
 
 # --- guessing -------------------------------------------------------------------------------------------------------------

@@ -9,6 +9,7 @@ import pytest
 from asyncua import ua
 
 from gateway.core.tags import Quality
+from gateway.opcua.access import Role
 from gateway.opcua.flat import TAGS, UNIT_CODES, Param, unit_id
 from gateway.opcua.quality import Why, status_code
 
@@ -17,6 +18,20 @@ def test_names_are_unique_ascii_paths_of_two() -> None:
     names = [t.name for t in TAGS]
     assert len(set(names)) == len(names)
     assert all(n.isascii() and len(n.split(".")) == 2 and n.replace(".", "").isalnum() for n in names)
+
+
+def test_clients_write_commands_and_nothing_else() -> None:
+    written = {t.name: t for t in TAGS if t.role is not None}
+    assert {n.partition(".")[0] for n in written} == {"Cmd"}
+    assert all(not t.length and not t.enum for t in written.values())
+    assert {n for n, t in written.items() if t.role is Role.ENGINEER} == {"Cmd.RecipeNo", "Cmd.RecipeSelect"}
+    assert Role.OBSERVER not in {t.role for t in written.values()}
+
+
+def test_a_parameter_can_be_written_only_with_all_its_limits() -> None:
+    limits = {"range": (0.0, 1.0), "step": 0.1, "rate_per_min": 1.0}
+    assert Param(name="p", **limits).writable
+    assert not any(Param(name="p", **{k: v for k, v in limits.items() if k != left}).writable for left in limits)
 
 
 def test_only_unsigned_tags_have_texts() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import replace
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -68,10 +68,12 @@ def running(*records: Any) -> Station:
 
 def test_at_first_every_tag_is_told_once_and_nothing_is_good_but_the_counts() -> None:
     first = Station(PARAMS).initial(NOW)
-    assert sorted(u.tag for u in first) == sorted([t.name for t in TAGS] + ["Params.Oven_Temp", "Params.Speed"])
+    tags = [t.name for t in TAGS if not t.name.startswith("Cmd.") and t.name != "Status.Commissioning"]
+    assert sorted(u.tag for u in first) == sorted([*tags, "Params.Oven_Temp", "Params.Speed"])
     good = {u.tag for u in first if u.quality is Quality.GOOD}
-    counts = {t.name for t in TAGS if t.name.startswith("Counters.")} - {"Counters.YieldPct"}
+    counts = {t.name for t in TAGS if t.name.startswith("Counters.")} - {"Counters.YieldPct", "Counters.ResetTime"}
     assert good == counts | {"Plc.RejectNotConfirmed", "Status.Heartbeat"}
+    assert why(first)["Counters.ResetTime"] == "absent"
     assert why(first)["Result.Ok"] == why(first)["Status.Online"] == why(first)["Counters.YieldPct"] == "never"
     assert {t for t, w in why(first).items() if w == "unsupported"} == {"Plc.TimeSync", "Health.Drift", "Health.Audit"}
 
@@ -97,12 +99,18 @@ def test_a_pass_is_told_whole_with_the_capture_time_and_committed_last() -> None
         "Result.LatencyMs": pytest.approx(16.0),
         "Result.CaptureTime": datetime.fromtimestamp((NOW - 20_000_000) / 1e9, UTC),
         "Result.ResultId": "Line1-0000BEEF-41",
+        "Result.Reasons": "",
+        "Defects.Count": 0,
+        "Defects.Class": ("",) * 16,
+        "Defects.Score": (0.0,) * 16,
         "Result.CommitSeq": 7,
         "Counters.Total": 1,
         "Counters.Ok": 1,
         "Counters.YieldPct": 100.0,
     }
-    assert {u.t_utc_ns for u in updates if u.tag.startswith("Result.")} == {NOW - 20_000_000}
+    assert {u.t_utc_ns for u in updates if u.tag.startswith(("Result.", "Defects."))} == {NOW - 20_000_000}
+    unknown = {"Serial", "Lot", "Product", "Carrier", "RecipeName", "RecipeNumber", "Mode"}
+    assert why(updates) == dict.fromkeys([f"Result.{t}" for t in unknown] + [f"Defects.{t}" for t in "XYWH"], "absent")
     assert updates[0].tag == "Result.Seq"
     assert updates[-1].tag == "Result.CommitSeq"
 
@@ -112,6 +120,33 @@ def test_a_defect_is_named_by_its_place_among_the_labels() -> None:
     assert (shown["Result.Evaluation"], shown["Result.Ok"], shown["Result.NotOk"]) == (2, False, True)
     assert (shown["Result.DefectCode"], shown["Result.DefectName"], shown["Result.DefectCount"]) == (2, "scratch", 1)
     assert shown["Result.Score"] == 0.8
+
+
+def test_a_defect_is_the_first_of_sixteen_and_nobody_knows_where_it_is() -> None:
+    updates = running().apply(FAILED)
+    shown = values(updates)
+    assert shown["Defects.Count"] == 1
+    assert shown["Defects.Class"] == ("scratch", *[""] * 15)
+    assert shown["Defects.Score"] == (0.8, *[0.0] * 15)
+    assert {t: why(updates)[f"Defects.{t}"] for t in "XYWH"} == dict.fromkeys("XYWH", "absent")
+
+
+def test_a_defect_below_a_threshold_has_no_score_of_its_own() -> None:
+    updates = running().apply(replace(FAILED, defect="unsure"))
+    assert values(updates)["Defects.Class"][0] == "unsure"
+    assert why(updates)["Defects.Score"] == "absent"
+
+
+def test_a_part_that_was_not_inspected_has_no_defects_either() -> None:
+    assert {w for t, w in why(running().apply(UNSEEN)).items() if t.startswith("Defects.")} == {"fault"}
+
+
+def test_what_the_plc_says_of_a_part_is_shown_with_it() -> None:
+    texts = {"serial": "S1", "lot": "L1", "product": "P1", "carrier": "C1"}
+    more = {"recipe": "lids", "recipe_number": 3, "mode": "MONITOR_ONLY", "reasons": ("one", "two")}
+    shown = values(running().apply(replace(PASSED, **texts, **more)))
+    assert [shown[f"Result.{t}"] for t in ("Serial", "Lot", "Product", "Carrier")] == ["S1", "L1", "P1", "C1"]
+    assert [shown[f"Result.{t}"] for t in ("RecipeName", "RecipeNumber", "Mode", "Reasons")] == ["lids", 3, 2, "one; two"]
 
 
 def test_a_defect_that_is_no_label_has_a_name_and_no_code() -> None:
@@ -163,8 +198,8 @@ def test_a_journal_number_beyond_32_bits_wraps_in_both_places() -> None:
 def test_a_lost_camera_takes_the_result_away_and_gives_it_back() -> None:
     station = running(PASSED)
     gone = station.apply(replace(UP, camera_up=False, ready=False, error="CAMERA", offline_reason="NO_CAMERA"))
-    result = [u for u in gone if u.tag.startswith("Result.")]
-    assert len(result) == 13
+    result = [u for u in gone if u.tag.startswith(("Result.", "Defects."))]
+    assert len(result) == 28
     assert {(u.quality, u.why) for u in result} == {(Quality.BAD, "link")}
     assert result[-1].tag == "Result.CommitSeq"
     back = values(station.apply(UP))
@@ -208,6 +243,8 @@ def test_a_lost_link_takes_away_what_came_through_it_until_it_comes_again() -> N
         "Plc.LastPartId",
         "Plc.RejectOutcome",
         "Plc.RejectLatencyMs",
+        "Plc.Hold",
+        "Plc.Disagrees",
     }
     up = by_tag(station.apply(UP))
     assert (up["Params.Oven_Temp"].value, up["Params.Oven_Temp"].quality) == (180.0, Quality.UNCERTAIN)
@@ -256,6 +293,81 @@ def test_states_and_codes(changes: dict[str, Any], state: str, code: int) -> Non
     assert shown["Status.Fault"] is (code != 0)
     assert shown["Status.Online"] is shown["Plc.LinkUp"] is (changes.get("link", "up") == "up")
     assert shown["Status.ErrorText"] == changes.get("detail", changes.get("error", ""))
+
+
+def test_the_recipe_in_force_has_a_name_of_its_own() -> None:
+    shown = values(Station().apply(replace(UP, model_id="steel/surface/12", recipe="lids")))
+    assert (shown["Status.RecipeName"], shown["Status.ModelVersion"]) == ("lids", "12")
+    changing = Station().apply(replace(UP, ready=False, offline_reason="NO_MODEL"))
+    assert why(changing)["Status.RecipeName"] == "model", "the last one judges no more"
+
+
+def test_who_decides_is_told() -> None:
+    shown = values(Station().apply(replace(UP, monitor_only=True, disagreements=4)))
+    assert (shown["Status.MonitorOnly"], shown["Plc.Disagreements"]) == (True, 4)
+
+
+def test_alarms_are_listed_and_stay_as_the_last_known_ones() -> None:
+    station = running()
+    came = AlarmChanged(line="Line1", t_utc_ns=NOW, code="CAMERA", active=True, all_active=("OVERLOAD", "CAMERA"))
+    assert values(station.apply(came)) == {"Status.AlarmCount": 2, "Status.Alarms": "OVERLOAD, CAMERA"}
+    gone = by_tag(station.alive(False, NOW))
+    assert (gone["Status.Alarms"].value, gone["Status.Alarms"].why) == ("OVERLOAD, CAMERA", "held")
+    went = AlarmChanged(line="Line1", t_utc_ns=NOW, code="CAMERA", active=False)
+    assert values(station.apply(went)) == {"Status.AlarmCount": 0, "Status.Alarms": ""}
+
+
+# --- pictures, resets, parameters -----------------------------------------------------------------------------------------
+
+
+def test_a_picture_stands_between_its_numbers_and_goes_with_the_camera() -> None:
+    station = running(PASSED)
+    shown = station.thumb(b"jpeg", (1 << 32) + 7, NOW - S)
+    assert [(u.tag, u.value, u.t_utc_ns) for u in shown] == [
+        ("Image.Seq", 7, NOW - S),
+        ("Image.Thumb", b"jpeg", NOW - S),
+        ("Image.ThumbSeq", 7, NOW - S),
+    ]
+    lost = station.apply(replace(UP, camera_up=False, ready=False, error="CAMERA", offline_reason="NO_CAMERA"))
+    assert [u.tag for u in lost if u.why == "link"][-3:] == ["Image.Seq", "Image.Thumb", "Image.ThumbSeq"]
+    assert values(station.apply(UP))["Image.Thumb"] == b"jpeg"
+
+
+def test_counters_that_are_reset_begin_at_0_and_the_others_do_not() -> None:
+    station = running()
+    for n in range(3):
+        station.counters.count(replace(PASSED, seq=n))
+    station.apply(PASSED)
+    reset = station.counters_reset(Counters(**asdict(station.counters)), NOW + S)
+    assert values(reset)["Counters.Total"] == 0
+    assert values(reset)["Counters.ResetTime"] == datetime.fromtimestamp((NOW + S) / 1e9, UTC)
+    assert why(reset) == {"Counters.YieldPct": "never"}
+    station.counters.count(FAILED)
+    shown = values(station.apply(FAILED))
+    assert (shown["Counters.Total"], shown["Counters.NotOk"], shown["Counters.YieldPct"]) == (1, 1, 0.0)
+    assert station.counters.total == 4, "what is counted goes on"
+    again = Station((), station.counters, base=Counters(total=3, ok=3), reset_ns=NOW)
+    assert values(again.initial(NOW))["Counters.Total"] == 1
+
+
+def test_what_the_plc_holds_is_known_only_while_it_says_so() -> None:
+    station = running(ProcessValues(line="Line1", t_utc_ns=NOW, values={"Oven.Temp": 180}))
+    assert (station.holds("Oven.Temp"), station.holds("Speed"), station.holds("Nothing")) == ((180.0, NOW), None, None)
+    station.apply(replace(UP, link="down", ready=False))
+    assert station.holds("Oven.Temp") is None
+    station.apply(UP)
+    assert station.holds("Oven.Temp") is None, "known again when the link brings it again"
+    station.apply(ProcessValues(line="Line1", t_utc_ns=NOW, values={"Oven.Temp": float("nan")}))
+    assert station.holds("Oven.Temp") is None
+
+
+def test_an_outcome_that_is_to_be_looked_at_says_so() -> None:
+    shown = values(
+        running(PASSED).apply(
+            PartOutcome(line="Line1", t_utc_ns=NOW, part_id=41, outcome="BYPASSED", hold=True, disagrees_with="FAIL")
+        )
+    )
+    assert (shown["Plc.Hold"], shown["Plc.Disagrees"]) == (True, True)
 
 
 def test_the_recipe_is_the_models_name_and_version() -> None:
@@ -324,7 +436,7 @@ def test_only_counters_that_changed_are_written_again() -> None:
     station.counters.count(replace(PASSED, seq=8, part_id=42))
     updates = station.apply(replace(PASSED, seq=8, part_id=42))
     assert {u.tag for u in updates if u.tag.startswith("Counters.")} == {"Counters.Total", "Counters.Ok"}
-    assert len([u for u in station.initial(NOW) if u.tag.startswith("Counters.")]) == 8, "a new server is told all of them"
+    assert len([u for u in station.initial(NOW) if u.tag.startswith("Counters.")]) == 9, "a new server is told all of them"
 
 
 def test_counts_so_far_are_shown_from_the_start() -> None:

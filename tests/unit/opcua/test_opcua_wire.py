@@ -9,7 +9,8 @@ from asyncua import ua
 from asyncua.common.utils import NotEnoughData
 from asyncua.ua import ua_binary
 
-from gateway.opcua.wire import Bounded, is_local
+from gateway.opcua.channel import is_local
+from gateway.opcua.decode import Bounded
 
 MANY = struct.pack("<i", 0x7FFF_FFFF)
 ARRAY = 0x80

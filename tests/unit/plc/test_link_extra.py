@@ -16,6 +16,7 @@ from gateway.plc.link import Link
 from gateway.plc.maps import load_map
 from gateway.plc.memory import Memory, MemoryDriver
 from gateway.plc.verify import verify_interface
+from simulators.plant import Settings
 from simulators.plc import PlcLogic
 from simulators.storm.loop import now_ns, run_virtual
 from tests.unit.plc.test_link import MAP, Ear, Plant, until
@@ -42,7 +43,8 @@ def plant_test(tmp_path: Path, body: Callable[[Plant], Coroutine[Any, Any, None]
         file = tmp_path / "m.yaml"
         file.write_text(MAP.read_text() + EXTRA)
         loaded = load_map(file)
-        logic = PlcLogic(loaded, camera_to_gate=20_000, gate_window=300)
+        leaping = Settings(scan_ms=0.05)  # the belt leaps from part to part: counts are never taken for lost
+        logic = PlcLogic(loaded, camera_to_gate=20_000, gate_window=300, settings=leaping)
         extra = dict(zip((b.name for b in loaded.map.extra), logic.extra, strict=True))
         if missing:
             extra[missing] = bytearray()

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from gateway.core.tags import Block, Field, Handshake, ModbusAddress, S7Address, Scale, Tag, TagMap, WordOrder
-from simulators.plant import PlcEvent, PlcInputs, PlcOutputs
+from simulators.plant import PlcEvent, PlcInputs, PlcOutputs, Settings
 from simulators.plc import PlcLogic
 
 CHECKSUM = 0xC0FFEE42
@@ -19,6 +19,8 @@ EPOCH = 0x5EED0001
 PASS, FAIL, NOT_INSPECTED = 0xA55A, 0x5AA5, 0x3CC3
 GATE = 1000
 WINDOW = 10
+#: Nominal time from scan to scan with which a belt that leaps from the photo-eye to the gate is believed.
+LEAP = 0.05
 
 
 def _tag(name: str, datatype: str, offset: int, size: int, role: str) -> Tag:
@@ -114,10 +116,12 @@ class Rig:
         encoder: int = 0,
         handshake: Handshake = "ring",
         extra: tuple[Block, ...] = (),
+        settings: Settings | None = None,
         **options: object,
     ) -> None:
+        settings = settings or Settings(scan_ms=LEAP)
         bench = BenchMap(handshake_map(handshake=handshake, extra=extra))
-        self.plc = PlcLogic(bench, **({"camera_to_gate": GATE, "gate_window": WINDOW} | options))  # type: ignore[arg-type]
+        self.plc = PlcLogic(bench, **({"camera_to_gate": GATE, "gate_window": WINDOW, "settings": settings} | options))  # type: ignore[arg-type]
         self.scan_ms = scan_ms
         self.now_ms = 0.0
         self.encoder = encoder & 0xFFFFFFFF

@@ -113,3 +113,17 @@ def test_set_points_survive_a_restart_and_requests_do_not() -> None:
     assert outputs.params["Force"] == 101.0
     assert rig.up("f", 168) == (101.0,)
     assert rig.up("HHf", 32) == (0, 0, 0.0)
+
+
+@pytest.mark.parametrize(
+    ("written", "stands"),
+    [(101.5, 101.5), (80.0, 80.0), (120.0, 120.0), (79.9, 80.0), (1e9, 120.0), (math.inf, 120.0), (-math.inf, 80.0), (NAN, 80)],
+)
+def test_what_an_hmi_writes_is_brought_into_the_range(written: float, stands: float) -> None:
+    rig = Rig().owned()
+    outputs = rig.scan(hmi={"Force": written})
+    assert outputs.params == {"Force": stands, "Feed": 30.0}
+    assert rig.up("f", 168) == (stands,)
+    request(rig, 7, 0, 102.0, stands)
+    rig.scan()
+    assert rig.up("HHf", 32) == (7, 1, 102.0)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from simulators.plant import Mode, PlcOutputs, Settings, StopReason
-from tests.unit.simulators.plc_rig import FAIL, GATE, NOT_INSPECTED, PASS, WINDOW, Rig
+from tests.unit.simulators.plc_rig import FAIL, GATE, LEAP, NOT_INSPECTED, PASS, WINDOW, Rig
 
 AUTOMATIC, MANUAL, MONITOR, BYPASS = 0, 1, 2, 3
 
@@ -127,7 +127,7 @@ def test_monitor_only_leaves_the_station_to_the_existing_inspection() -> None:
 
 
 def bypassing(**settings: object) -> Rig:
-    return Rig(settings=Settings(**settings)).cleared()  # type: ignore[arg-type]
+    return Rig(settings=Settings(scan_ms=LEAP, **settings)).cleared()  # type: ignore[arg-type]
 
 
 def test_bypass_ends_with_the_number_of_its_parts() -> None:
@@ -185,7 +185,7 @@ def test_other_modes_use_nothing_of_bypass_up() -> None:
 
 
 def test_parts_in_a_row_are_counted_in_automatic_alone() -> None:
-    rig = Rig(most_without_token=2, settings=Settings(max_consecutive_rejects=2)).cleared().owned()
+    rig = Rig(most_without_token=2, settings=Settings(scan_ms=LEAP, max_consecutive_rejects=2)).cleared().owned()
     for mode in (MANUAL, MANUAL, MANUAL, MONITOR, MONITOR, MONITOR, BYPASS, BYPASS):
         assert not through(rig, mode=mode, external_reject=mode == MONITOR).stop_line
     assert not through(rig).stop_line

@@ -114,12 +114,12 @@ def test_the_watchdog_trips_within_300_ms_and_keeps_what_is_latched() -> None:
     rig.scan(eye)
     rig.token(1, PASS)
     rig.scan()
-    rig.scan(eye + 100)
+    rig.scan(eye + 100, move=100)
     for _ in range(31):
         rig.scan()
     assert [e.detail for e in rig.of("owner")] == ["granted", "lost"]
     rig.token(2, PASS)  # a process that still writes while its self-check withholds the heartbeat
-    rig.scan(move=GATE - WINDOW)
+    rig.scan(move=GATE - WINDOW - 100)
     assert rig.scan(move=1).gate_open  # part 1: latched before the trip
     for _ in range(12):
         rig.scan(move=WINDOW)

@@ -72,8 +72,8 @@ def test_a_part_without_a_token_must_fall_as_well() -> None:
 def test_the_fall_of_a_neighbour_proves_nothing() -> None:
     rig = Rig(confirm_within=WITHIN).cleared().owned()
     eye = rig.encoder
-    rig.scan(eye, eye + 60, bin_edges=())
-    rig.scan(move=GATE - 60, bin_edges=())
+    rig.scan(eye, eye + 60, move=60, bin_edges=())
+    rig.scan(move=GATE - 120, bin_edges=())
     outputs = rig.scan(move=60 + 60 + 20, bin_edges=(eye + 60 + GATE + 5,))
     assert outputs.stop_line
     assert (rig.outcome(1), rig.outcome(2)) == (3, 2)
@@ -82,8 +82,8 @@ def test_the_fall_of_a_neighbour_proves_nothing() -> None:
 def test_two_falls_in_one_scan_prove_both() -> None:
     rig = Rig(confirm_within=WITHIN).cleared().owned()
     eye = rig.encoder
-    rig.scan(eye, eye + 60, bin_edges=())
-    rig.scan(move=GATE - 60, bin_edges=())
+    rig.scan(eye, eye + 60, move=60, bin_edges=())
+    rig.scan(move=GATE - 120, bin_edges=())
     outputs = rig.scan(move=60 + 60 + 100, bin_edges=(eye + GATE + 5, eye + 60 + GATE + 5))
     assert (rig.outcome(1), rig.outcome(2)) == (2, 2)
     assert not outputs.stop_line

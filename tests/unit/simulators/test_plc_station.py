@@ -7,7 +7,7 @@ import struct
 import pytest
 
 from simulators.plant import Settings, StopReason
-from tests.unit.simulators.plc_rig import EPOCH, FAIL, GATE, NOT_INSPECTED, PASS, WINDOW, Rig
+from tests.unit.simulators.plc_rig import EPOCH, FAIL, GATE, LEAP, NOT_INSPECTED, PASS, WINDOW, Rig
 from tests.unit.simulators.test_plc_modes import AUTOMATIC, BYPASS, MANUAL, MONITOR, through
 
 WITHIN = 40
@@ -15,7 +15,7 @@ MODEL_UNVERIFIED, SIMULATED = 0x0040, 0x0080
 
 
 def rig(**settings: object) -> Rig:
-    return Rig(confirm_within=WITHIN, settings=Settings(**settings)).cleared().owned()  # type: ignore[arg-type]
+    return Rig(confirm_within=WITHIN, settings=Settings(scan_ms=LEAP, **settings)).cleared().owned()  # type: ignore[arg-type]
 
 
 def status2(bench: Rig, bits: int) -> None:
@@ -231,7 +231,7 @@ def test_rejects_in_a_row_stop_the_line_and_challenges_do_not_count() -> None:
 @pytest.mark.parametrize(("rate", "stops"), [(0, False), (66.0, False), (67.0, True)])
 def test_a_ring_too_slow_for_the_part_rate_refuses_to_run(rate: float, stops: bool) -> None:
     """8 tokens at 66.7 parts/s last 120 ms: three times a scan of 20 ms and a link cycle of 20 ms."""
-    bench = rig(max_parts_per_s=rate, scan_ms=20, link_cycle_ms=20)
+    bench = Rig(settings=Settings(max_parts_per_s=rate, scan_ms=20, link_cycle_ms=20))
     outputs = bench.scan()
     assert (outputs.stop_line, int(outputs.stop_reason)) == (stops, 11 if stops else 0)
     assert bench.scan(reset=True).stop_line == stops

@@ -177,9 +177,9 @@ def test_a_scan_that_lets_the_next_part_run_under_an_open_gate_says_so() -> None
     """The program cannot close the gate between two scans; it must not report as rejected what it let pass."""
     rig = Rig().cleared().owned()
     eye = rig.encoder
-    rig.scan(eye, eye + 30)
+    rig.scan(eye, eye + 30, move=30)
     rig.token(1)
-    assert rig.scan(move=GATE - 1).gate_open
+    assert rig.scan(move=GATE - 1 - 30).gate_open
     rig.scan(move=40)
     assert [(e.part_id, e.verdict, e.passed) for e in rig.of("decided")] == [(1, "PASS", True), (2, "", True)]
     assert rig.outcome(2) == 1
@@ -197,14 +197,14 @@ def test_the_encoder_may_wrap_anywhere(start: int) -> None:
 def test_part_id_wraps_to_one() -> None:
     rig = Rig(retentive=True, last_part_id=2**32 - 3).cleared().owned()
     eye = rig.encoder
-    rig.scan(eye, eye + 100, eye + 200)
+    rig.scan(eye, eye + 100, eye + 200, move=200)
     assert [e.part_id for e in rig.of("assigned")] == [2**32 - 2, 2**32 - 1, 1]
     assert rig.up("I", 40 + 8 * 6)[0] == 2**32 - 2
     assert rig.up("I", 40 + 8 * 7)[0] == 2**32 - 1
     assert rig.up("I", 40 + 8 * 1)[0] == 1
     rig.token(2**32 - 1)
     rig.token(1, FAIL)
-    rig.scan(move=GATE - 2 * WINDOW)
+    rig.scan(move=GATE - 2 * WINDOW - 200)
     for _ in range(50):
         rig.scan(move=5)
     assert [(e.part_id, e.passed) for e in rig.of("decided")] == [(2**32 - 2, False), (2**32 - 1, True), (1, False)]

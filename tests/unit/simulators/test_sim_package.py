@@ -39,7 +39,7 @@ def test_a_name_folder_stands_for_its_highest_version(tmp_path: Path) -> None:
     ("text", "says"),
     [
         ("", "the file is empty"),
-        ("{{{", r":1:\d+: is not YAML"),
+        ("{a: [", r":2:1: is not YAML"),
         ("- a", "must hold a mapping"),
         ("labels: []\ninput: {channels: 1}\n", "labels: List should have at least 1 item"),
         ("labels: [{name: a, disposition: pass}]\n", "input: Field required"),

@@ -7,8 +7,9 @@ from dataclasses import replace
 
 from gateway.plc.maps import LoadedMap
 from simulators.plant import AckInputs, PlcInputs, Settings
+from tests.unit.interchange.program.belt import Belt
 from tests.unit.interchange.program.st_machine import Machine
-from tests.unit.interchange.program.twin import EPOCH, FAIL, NOT_INSPECTED, PASS, Twin
+from tests.unit.interchange.program.twin import EPOCH, FAIL, NOT_INSPECTED, PASS, WINDOW, Twin
 
 OTHER = 0x0BAD0002
 
@@ -57,11 +58,11 @@ class Day:
         self.held = PlcInputs(now_ms=0, encoder=0, mode=self.home, permit=dice.random() < 0.7, stop_permit=dice.random() < 0.5,
                               simulation=dice.random() < 0.6, recheck_fitted=dice.random() < 0.5)  # fmt: skip
         self.status1 = self.status2 = 0
-        self.spacing = dice.choice([200, 60, 25, 12])
-        self.next_part = 0
+        self.belt = Belt(dice, dice.choice([200, 60, 25, 12]))
         self.pending: list[tuple[int, int]] = []
         """(scan at which its token comes, part)."""
         self.beating = True
+        self.answers = dice.choice([0.95, 0.95, 0.4])
 
     def rarely(self, one_in: float) -> bool:
         return self.dice.random() < (0.15 if self.calm else 1.0) / one_in
@@ -157,10 +158,16 @@ class Day:
         twin.status(status1, status2)
 
     shown = PASS
+    key = 0
+    """The key in the last scan."""
+    back = 0
+    """For so many scans the belt goes on running back."""
 
     def judge(self, part_id: int) -> None:
         verdict = self.dice.choice([PASS] * 6 + [FAIL] * 2 + [NOT_INSPECTED])
         self.twin.token(part_id, verdict, self.epoch)
+        if verdict == PASS:
+            self.belt.passes.add(part_id)
         self.wait, self.shown = part_id, verdict
 
     def disturb(self) -> None:
@@ -170,7 +177,9 @@ class Day:
         late = [p for p in twin.plc._tracking._parts if p.gate_set and not p.verdict]
         if late:
             twin.token(late[0].part_id, PASS, self.epoch)
+            self.belt.passes.add(late[0].part_id)
             return
+        self.belt.passes.add(part_id)
         match dice.randint(0, 5):
             case 0:
                 twin.token(part_id, PASS, self.epoch, spoil=1 << dice.randint(0, 15))
@@ -198,19 +207,26 @@ class Day:
 
     def step(self, n: int) -> None:
         dice, twin = self.dice, self.twin
-        if self.rarely(220):
+        if restarted := self.rarely(220):
             twin.restart(keeps_down=dice.random() < 0.4)
             self.held = replace(self.held, reset=False, ack=AckInputs())
             self.fallen.clear()
         move = 0 if twin.out.stop_line and dice.random() < 0.7 else dice.choice([3, 4, 5, 5, 6])
+        ms, jump = dice.choice([10, 10, 10, 12, 25]), 0
         if self.rarely(100):
-            move = dice.choice([300, 1200, -7, 0])
-        ms = dice.choice([10, 10, 10, 12, 25]) if not self.rarely(150) else dice.choice([301, 350, 900])
-        latch = None
-        self.next_part -= move
-        if self.next_part <= 0 and len(twin.plc._tracking) < 62:
-            self.next_part = self.spacing + dice.randint(0, 8)
-            latch = twin.encoder + move - dice.randint(0, 2)
+            ms, move = dice.choice([(10, -7), (10, 0), (40, 44), (291, 300), (700, 700)])
+            self.back = dice.randint(0, 4) if move < 0 else 0
+        elif self.back:
+            self.back, ms, move = self.back - 1, 10, -7
+        elif self.rarely(150):
+            ms = dice.choice([301, 350, 900])
+        elif self.rarely(600):
+            ms, jump = 10, self.belt.jump(move)
+        if self.held.encoder_fault and dice.random() < 0.3:
+            jump = dice.choice([-(twin.encoder), dice.getrandbits(32)])  # the counter was reset, or jumped
+        room = len(twin.plc._tracking) + len(self.belt.parts) < 120 and len(twin.plc._tracking) < 55
+        late = dice.randint(1, 5) if self.rarely(20) else 0
+        part = self.belt.go(n, move, twin.encoder, jump, room=room, late=late)
         edges: tuple[int, ...] | None = None
         if self.bin:
             edges = ()
@@ -218,12 +234,17 @@ class Day:
                 edges = ((self.fallen.pop(0)) & 0xFFFFFFFF,)
             elif self.rarely(60):
                 edges = ((twin.encoder + move) & 0xFFFFFFFF,)
-        if self.held.encoder_fault and dice.random() < 0.3:
-            move += dice.choice([-(twin.encoder), dice.getrandbits(32)])  # the counter was reset, or jumped
-        before = twin.plc.part_id
-        out = twin.scan(self.held, move=move, ms=ms, latch=latch, bin_edges=edges)
-        if twin.plc.part_id != before and dice.random() < 0.92:
-            self.pending.append((n + dice.randint(1, 60), twin.plc.part_id))
+        opened, by_key = twin.out.gate_open, self.key in (2, 3)
+        self.key = self.held.mode
+        out = twin.scan(self.held, move=move + jump, ms=ms, latch=part.latch if part else None, bin_edges=edges)
+        if part is not None:
+            part.part_id = twin.plc.part_id
+            if dice.random() < self.answers:
+                self.pending.append((n + dice.randint(1, 60), twin.plc.part_id))
+        self.belt.check(move, opened=opened, by_key=by_key)
+        if restarted or self.held.encoder_fault or abs(jump) > 2 * WINDOW:
+            self.belt.forget()
+        twin.seen["at an open gate"] = self.belt.checked
         for event in out.events:
             if event.kind == "decided" and not event.passed and dice.random() < 0.9:
                 self.fallen.append(event.encoder + 1000 + dice.randint(0, 38))

@@ -16,7 +16,7 @@ from simulators.plant import Settings
 from tests.unit.interchange.program import twin as twins
 from tests.unit.interchange.program.scenarios import live
 from tests.unit.interchange.program.st_parser import StError
-from tests.unit.interchange.program.twin import EPOCH, FAIL, GATE, DifferentError, Twin, loaded_map, machine, sources
+from tests.unit.interchange.program.twin import EPOCH, FAIL, GATE, WINDOW, DifferentError, Twin, loaded_map, machine, sources
 
 SEEDS = 14
 
@@ -33,7 +33,16 @@ def test_both_do_the_same_on_every_day(folder: Path, handshake: str) -> None:
     seen: Counter[str] = Counter()
     for seed in range(SEEDS):
         seen += live(seed, loaded_map(folder, handshake), program).seen
-    wanted = [f"outcome {n}" for n in range(1, 7)] + ["gate", "recheck", "granted", "lost", "resumed", "restarted", "released"]
+    wanted = [f"outcome {n}" for n in range(1, 7)] + [
+        "gate",
+        "at an open gate",
+        "recheck",
+        "granted",
+        "lost",
+        "resumed",
+        "restarted",
+        "released",
+    ]
     wanted += ["adjusted accepted", "adjusted clamped", "adjusted no permit", "adjusted stale expected-old", "command"]
     if handshake == "ack":
         wanted += ["missed", "result", "refused", "exposed"]
@@ -107,6 +116,22 @@ MUTATIONS = {
     "no coasting after a fault of the encoder": (
         "Count := 0;\n        Rejecting := TRUE;\n        StartedAt := Encoder;\n",
         "Count := 0;\n",
+    ),
+    "counts may jump": (
+        " OR Counts / Steps > GateWindow;",
+        ";",
+    ),
+    "counts may jump back": (
+        "        Counts := LastEncoder - Encoder;\n",
+        "        Counts := 0;\n",
+    ),
+    "a long gap between two calls is taken for a jump": (
+        "Steps := (Elapsed - 1) / ScanMs + 1;",
+        "Steps := 1;",
+    ),
+    "a part may lie before the photo-eye": (
+        "        IF NOT Parts[k].Gone AND DWORD_TO_DINT(UDINT_TO_DWORD(Counts)) < -Window THEN",
+        "        IF FALSE THEN",
     ),
     "the gate opens in a stop": (
         "NOT Rejecting AND NOT StopLine AND Key",
@@ -217,7 +242,9 @@ def test_a_full_register_turns_parts_away_and_stops_the_line(folder: Path) -> No
     gate.Reset = True
     alone(twin)
     assert (gate.StopReason, gate.Rejecting) == (0, True)
-    alone(twin, move=GATE - 1)
+    for _ in range(GATE // WINDOW - 1):
+        alone(twin, move=WINDOW)
+    alone(twin, move=WINDOW - 1)
     assert gate.Rejecting
     alone(twin, move=1)
     assert not gate.Rejecting
@@ -279,7 +306,7 @@ def test_a_fail_is_turned_away(folder: Path) -> None:
         twin.scan(latch=twin.encoder, move=5)
         twin.token(n, verdict)
         twin.heartbeat()
-        twin.scan(move=95)
+        twin.travel(95)
     for _ in range(230):
         twin.heartbeat()
         twin.scan(move=5)

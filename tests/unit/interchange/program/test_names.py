@@ -103,6 +103,20 @@ def test_the_same_for_tia(tmp_path: Path) -> None:
     )
 
 
+def test_names_of_gaps_are_refused_in_all_data_blocks_at_once_with_the_others(tmp_path: Path) -> None:
+    text = with_tag(
+        S7.replace("  Token: [", "  visionpart: [{name: A, type: Int}]\n  Token: ["), "{name: Odd, type: visionpart}"
+    )
+    for db in (300, 301):
+        tags = f"{{name: First{db}, type: Int}}, {{name: Reserve_2, type: Int, at: 10}}"
+        text = text.rstrip() + f"\n  - {{db: {db}, name: DB_{db}, dir: plc->gw, tags: [{tags}]}}\n"
+    text = text.replace("Reserve_2", "Reserve_4", 1).replace("First300, type: Int", "First300, type: Real")
+    said = refused(tmp_path, text)
+    assert "visionpart is the exported program's name already" in said
+    assert "Reserve_4 is the name of a gap" in said
+    assert "Reserve_2 is the name of a gap" in said
+
+
 def test_a_parameter_named_like_a_word_is_quoted_in_scl(tmp_path: Path) -> None:
     file, loaded = load(tmp_path, with_tag(S7, f"{{name: END_IF, {PARAM}}}"))
     texts = tia_sources(file, loaded)
@@ -153,7 +167,7 @@ def test_the_interpreter_lets_no_difference_wrap_unassigned(tmp_path: Path, old:
     program = machine(texts | {"FB_VisionGate.st": texts["FB_VisionGate.st"].replace(old, new)})
     gate = program.instance("FB_VisionGate")
     data = {"Up": program.new("ST_DB_VisionUp"), "Down": program.new("ST_DB_VisionDown")}
-    gate.call(**data, NowMs=400, Encoder=5, CameraToGate=100)
+    gate.call(**data, NowMs=400, Encoder=5, CameraToGate=100, GateWindow=10)
     gate.Epoch = 1
     gate.LastBeatMs = 0xFFFFFF00
     with pytest.raises(StError, match="is no (UDINT|DINT)"):

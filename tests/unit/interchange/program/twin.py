@@ -139,6 +139,13 @@ class Twin:
         self._note()
         return self.out
 
+    def travel(self, counts: int, inputs: PlcInputs | None = None, **more: Any) -> PlcOutputs:
+        """Move the belt on in as few scans as its counts are believed in."""
+        while counts > WINDOW:
+            self.scan(inputs, move=WINDOW, **more)
+            counts -= WINDOW
+        return self.scan(inputs, move=counts, **more)
+
     def restart(self, *, keeps_down: bool = False) -> None:
         """Restart both CPUs."""
         self.plc.restart(keeps_down=keeps_down)
@@ -159,6 +166,8 @@ class Twin:
         gate.EjectorHome, gate.AirPressureOk = inputs.ejector_home, inputs.air_ok
         gate.BinFull, gate.BinUnlocked, gate.EncoderFault = inputs.bin_full, inputs.bin_unlocked, inputs.encoder_fault
         gate.RecheckFitted = inputs.recheck_fitted
+        for name, value in inputs.hmi.items():
+            setattr(gate, f"Set_{name}", value)
         ack, has = inputs.ack, {v.name for v in gate._unit.variables}
         gate.SetOffline, gate.ClearError = ack.set_offline, ack.clear_error
         gate.Execute = ack.command is not None
@@ -236,8 +245,7 @@ class Twin:
     def owned(self) -> Twin:
         """Clear the belt, claim and beat once."""
         self.scan()
-        for _ in range(10):
-            self.scan(move=GATE // 10)
+        self.travel(GATE)
         self.claim()
         self.scan()
         self.heartbeat()
