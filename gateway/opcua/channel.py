@@ -27,6 +27,7 @@ from asyncua.ua.status_codes import StatusCodes
 from asyncua.ua.uaerrors import UaStatusCodeError
 from cryptography.exceptions import InvalidSignature
 
+from gateway.opcua import budget
 from gateway.opcua.commissioning import Commissioning
 from gateway.opcua.crowd import Standing
 from gateway.opcua.decode import Bounded
@@ -36,6 +37,8 @@ from gateway.opcua.sessions import Session
 from gateway.opcua.trust import Trust
 
 MAX_CHUNK = 65535
+MAX_REQUEST = 1 << 18
+"""Bytes of a request; an answer may have as many as ``budget`` says."""
 MIN_BUFFER = 8192
 """The least that the standard lets a client offer; one byte would turn each answer into thousands of chunks."""
 MAX_UNREAD, MAX_UNREAD_OF_STRANGERS = 1 << 20, 1 << 16
@@ -182,9 +185,10 @@ class Processor(UaProcessor):
         super().open_secure_channel(algohdr, seqhdr, Bounded(whole))  # type: ignore[no-untyped-call]
 
     async def process_message(self, seqhdr: Any, body: Any) -> Any:
-        """Answer one request. Decoding a megabyte takes a second: that much is for clients that have logged in."""
-        live = self.session is not None and self.session.is_activated()
-        if len(body) > MAX_CHUNK and not live:
+        """Answer one request. Decoding takes seconds a megabyte: more than a chunk is for users with a name."""
+        session = self.session
+        known = isinstance(session, Session) and session.is_activated() and session.user_name
+        if len(body) > (MAX_REQUEST if known else MAX_CHUNK):
             raise ServiceError(StatusCodes.BadRequestTooLarge)
         return await super().process_message(seqhdr, Bounded(bytes(body)))  # type: ignore[no-untyped-call]
 
@@ -199,6 +203,7 @@ class Processor(UaProcessor):
             await self._check_user(params, requesthdr.AuthenticationToken)
         elif not discovery and self.session is not None:
             self._check_session(self.session, requesthdr.AuthenticationToken)
+        budget.check_count(typeid, body)
         if typeid in _BROWSE_NEXT:
             return await self._browse_next(requesthdr, seqhdr, body)
         going_on = await super()._process_message(typeid, requesthdr, seqhdr, body)  # type: ignore[no-untyped-call]
@@ -271,6 +276,13 @@ class Processor(UaProcessor):
         return True
 
     # --- answers ---------------------------------------------------------------------------------------------------------
+
+    def get_publish_request(self, subscription_id: ua.UInt32) -> Any:
+        """Return the request that a message of a subscription may answer; None while the client has enough to read."""
+        if self._transport.get_write_buffer_size() <= MAX_UNREAD // 2:
+            return super().get_publish_request(subscription_id)
+        self._publish_results_subs[subscription_id] = True
+        return None
 
     def send_response(self, *args: Any, **kwargs: Any) -> None:
         """Send an answer, unless too much of earlier ones still waits for the client to read it."""

@@ -1,10 +1,10 @@
-"""Commands by plain tags, for clients that cannot call a method: a request's rising edge, a number, and their echo.
+"""Commands by plain tags, for clients that cannot call a method: a request, a number, and their echo.
 
 A client writes CmdSeq (CmdSeqDone + 1), the argument, and True to a request, best in one Write. The request is taken once: the
 same number again does nothing, an older one is refused. CmdResult is Running until the command has ended; then CmdText says
-what came of it and CmdSeqDone, written last, has the client's number. One command at a time: another one is refused while it
-runs. Number and argument count only for the session that wrote them, so two clients cannot mix theirs. It must not know what a
-command does.
+what came of it, the request is False again, and CmdSeqDone, written last, has the client's number: a True that somebody forgot
+cannot stand in another client's way. One command at a time: another one is refused while it runs. Number and argument count
+only for the session that wrote them, so two clients cannot mix theirs. It must not know what a command does.
 """
 
 from __future__ import annotations
@@ -47,7 +47,6 @@ class Commands:
         self._desk = desk
         self._show = show
         self._clock = clock
-        self._raised = dict.fromkeys(REQUESTS, False)
         self._given: WeakKeyDictionary[Client, dict[str, Any]] = WeakKeyDictionary()
         self._last: Order | None = None
         """The command taken last."""
@@ -58,7 +57,7 @@ class Commands:
         """Go on after the command that the desk knows as the last one, and take commands from now on."""
         known = self._desk.last_command(self._station)
         now = self._clock()
-        tags: dict[str, Any] = {**self._raised, **GIVEN}
+        tags: dict[str, Any] = {**dict.fromkeys(REQUESTS, False), **GIVEN}
         updates = [Update(tag=f"Cmd.{name}", value=value, t_utc_ns=now) for name, value in tags.items()]
         if known is None:
             nothing = [bad(f"Cmd.{name}", "never", now) for name in ("CmdResult", "CmdText")]
@@ -90,14 +89,14 @@ class Commands:
     async def _request(self, name: str, session: Client, value: bool) -> int:
         if not self._opened:
             return StatusCodes.BadInvalidState
-        if value and not self._raised[name] and (code := self._rise(REQUESTS[name], session)):
-            return code
-        self._raised[name] = value
-        await self._put(name, value)
+        if value:
+            return self._take(name, session)
+        await self._put(name, False)
         return StatusCodes.Good
 
-    def _rise(self, what: What, session: Client) -> int:
-        """Take a rising edge; return the status code of what is refused, 0 for what is taken or was before."""
+    def _take(self, name: str, session: Client) -> int:
+        """Take a request; return the status code of what is refused, Good for what is taken or was before."""
+        what = REQUESTS[name]
         given = self._given.get(session, {})
         number, argument = given.get("CmdSeq", 0), given.get(ARGUMENTS.get(what, ""))
         if what in ARGUMENTS and argument is None:
@@ -111,7 +110,7 @@ class Commands:
             number=number,
         )
         if order == self._last:
-            return 0
+            return StatusCodes.Good
         if self._task is not None:
             return StatusCodes.BadInvalidState
         last = self._last.number if self._last is not None else 0
@@ -119,18 +118,20 @@ class Commands:
         if not number or not 0 < (number - last) % (2 * HALF) < HALF:
             return StatusCodes.BadSequenceNumberInvalid
         self._last = order
-        self._task = asyncio.get_running_loop().create_task(self._carry_out(order))
-        return 0
+        self._task = asyncio.get_running_loop().create_task(self._carry_out(name, order))
+        return StatusCodes.Good
 
-    async def _carry_out(self, order: Order) -> None:
+    async def _carry_out(self, name: str, order: Order) -> None:
         done = Done(ok=False, text="it was given up", why="silent")
         try:
+            await self._put(name, True)
             await self._put("CmdResult", CMD_RESULTS.index("Running"))
             await self._put("CmdText", f"{order.what.value} is carried out")
             done = await self._desk.ask(order)
         finally:
             try:
-                await self._show(self._echo(done, order.number))
+                over = Update(tag=f"Cmd.{name}", value=False, t_utc_ns=self._clock())
+                await self._show([over, *self._echo(done, order.number)])
             finally:
                 self._task = None
 

@@ -52,9 +52,14 @@ class Commissioning:
             self.end()
         minutes = self._take()
         if minutes > 0:
-            self._end = self._clock() + minutes * 60
             until = datetime.now(UTC) + timedelta(minutes=minutes)
-            write_private(self._running, json.dumps({"until": until.isoformat(timespec="seconds")}).encode())
+            try:
+                write_private(self._running, json.dumps({"until": until.isoformat(timespec="seconds")}).encode())
+            except OSError as e:
+                # Without the file nobody could see the mode, nor switch it off.
+                _log.error("OPC UA commissioning stays off", why=f"{self._running}: {e.strerror}")
+                return
+            self._end = self._clock() + minutes * 60
             _log.warning("OPC UA commissioning: anybody may read without security", minutes=minutes)
             self._tell(on=True)
 
@@ -62,7 +67,8 @@ class Commissioning:
         """Switch it off."""
         if self._end:
             self._end = 0.0
-            self._running.unlink(missing_ok=True)
+            with suppress(OSError):  # it says too much then, but the mode is off
+                self._running.unlink(missing_ok=True)
             _log.warning("OPC UA commissioning is over")
             self._tell(on=False)
 
@@ -74,7 +80,7 @@ class Commissioning:
             self._asked.unlink()
         except OSError:
             return 0.0
-        with suppress(ValueError, KeyError, TypeError):
+        with suppress(ValueError, KeyError, TypeError, OverflowError):
             minutes = float(json.loads(body)["minutes"])
             if mode & 0o077 == 0 and owner in (0, os.getuid()) and 0 < minutes <= MAX_MINUTES:
                 return minutes

@@ -56,6 +56,9 @@ class Keeper(Protocol):
         Raises ConditionError, and nothing has changed then.
         """
 
+    def confirm_all(self, comment: str, user: str) -> int:
+        """Confirm whatever waits for it, all or nothing; return how many they were. As :meth:`do`."""
+
 
 class Conditions:
     """All conditions of one server."""
@@ -123,17 +126,16 @@ class Conditions:
     async def confirm_all(self, station: str, user: str, comment: str) -> int:
         """Confirm every condition of a station that is acknowledged and not confirmed; return how many they were.
 
-        Raises ServiceError when one could not be kept.
+        Raises ServiceError when that could not be kept: then none is.
         """
         if station not in self._keepers:  # its line is not there yet
             raise ServiceError(StatusCodes.BadOutOfService)
-        waiting = [each.code for each in self._keepers[station].conditions.all if not each.confirmed]
-        for code in waiting:
-            try:
-                await self._do(station, "confirm", code, None, comment, user)
-            except ConditionError as error:
-                raise ServiceError(_CODES[error.why]) from error
-        return len(waiting)
+        try:
+            count = self._keepers[station].confirm_all(comment, user)
+        except ConditionError as error:
+            raise ServiceError(_CODES[error.why]) from error
+        await self.show(station)
+        return count
 
     def retained(self) -> list[EventData]:
         """Return the last event of every condition that somebody must look at."""

@@ -34,6 +34,8 @@ _IDS = (ua.VariantType.NodeId, ua.VariantType.ExpandedNodeId)
 _INTEGER_TEXT = re.compile(r"\s*[+-]?[0-9]{1,20}\s*")
 _FLOAT_TEXT = re.compile(r"\s*[+-]?([0-9]{1,40}(\.[0-9]{0,40})?|\.[0-9]{1,40})([eE][+-]?[0-9]{1,3})?\s*")
 _MAX_TEXT = 4096
+_MAX_NUMBER = 64
+"""Characters of a text that may be a number, with the space around it."""
 CAST_TYPES = frozenset(_INTEGERS).union(
     _FLOATS,
     _IDS,
@@ -136,6 +138,14 @@ def cast(value: ua.Variant, to: ua.VariantType) -> ua.Variant:
     return NULL if made is None else ua.Variant(made, to)
 
 
+def cast_target(type_id: Any) -> ua.VariantType | None:
+    """Return the type that a literal names for Cast; None when it names none."""
+    if not isinstance(type_id, ua.Variant) or not isinstance(type_id.Value, ua.NodeId):
+        return None
+    number, namespace = type_id.Value.Identifier, type_id.Value.NamespaceIndex
+    return next((kind for kind in CAST_TYPES if namespace == 0 and kind.value == number), None)
+
+
 def bits(a: ua.Variant, b: ua.Variant, *, both: bool) -> ua.Variant:
     """Return the bits that both (or either) of two integers have, as the wider of their types; null for anything else."""
     if a.VariantType not in _INTEGERS or b.VariantType not in _INTEGERS:
@@ -154,7 +164,7 @@ def _truth(word: str) -> bool | None:
 
 def _parsed(value: ua.Variant) -> int | float | None:
     held = value.Value
-    if value.VariantType != ua.VariantType.String or not isinstance(held, str):
+    if value.VariantType != ua.VariantType.String or not isinstance(held, str) or len(held) > _MAX_NUMBER:
         return None
     if _INTEGER_TEXT.fullmatch(held):
         return int(held)

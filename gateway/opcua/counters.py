@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 from gateway.core.events import AlarmChanged, PartJudged, PartOutcome, Record, TokenFate
 
@@ -24,8 +24,8 @@ class Counters:
 
     def since(self, base: Counters) -> Counters:
         """Return what has been counted since ``base`` was taken."""
-        before = asdict(base)
-        return Counters(**{name: value - before[name] for name, value in asdict(self).items()})
+        # Not asdict, which takes ten times as long: this is done for every part.
+        return Counters(**{name: getattr(self, name) - getattr(base, name) for name in self.__slots__})
 
     def count(self, record: Record) -> None:
         """Take one record into account; each must come exactly once."""

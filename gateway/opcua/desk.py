@@ -28,9 +28,10 @@ class What(StrEnum):
     """Acknowledge the one latched alarm ``name`` (see :class:`gateway.core.events.Alarm`), with a ``comment``."""
 
 
-Why = Literal["", "refused", "range", "soon", "silent"]
+Why = Literal["", "refused", "range", "soon", "unsent", "silent"]
 """``refused`` by control, the PLC or the line's state: nothing was changed, or it was put back · ``range`` the value is outside
-its range or further away than one step · ``soon`` moved too often lately · ``silent`` no answer came: it may have been done."""
+its range or further away than one step · ``soon`` moved too often lately · ``unsent`` it cannot be asked for just now, and was
+not · ``silent`` no answer came: it may have been done."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

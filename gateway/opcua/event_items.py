@@ -26,6 +26,8 @@ MIN_QUEUE = 200
 MAX_QUEUE = 500
 MAX_EVENT_ITEMS = 20
 """Of one session: each event is put to all of them, and may wait in each."""
+MAX_SHARED = 200
+"""Of all sessions, but for the first of each: an event is put to every item before anything else is done."""
 MAX_BYTES = 128 * 1024
 """Of the events in one message; the rest follows in the next."""
 

@@ -151,19 +151,32 @@ class Item(MonitoredItemData):
         else:
             self._ready.pop(self.monitored_item_id, None)
 
-    def pop(self, parts: list[bytes], most: int) -> int:
-        """Append at most ``most`` waiting notifications to ``parts``, two parts each; return how many."""
+    def pop(self, parts: list[bytes], most: int, room: int, *, first: bool = False) -> tuple[int, int]:
+        """Append at most ``most`` waiting notifications to ``parts``, two parts each, that take no more than ``room`` bytes.
+
+        Returns how many, and how many bytes they take. The ``first`` of a message is taken whatever its size.
+        """
         handle, stamps, queue = self._handle, self._stamps, self._queue
         if len(queue) == 1 and not self._overflow:  # nearly always
-            parts += (handle, queue.pop().wire(stamps))
-            return 1
+            wire = queue[0].wire(stamps)
+            size = len(wire) + 4
+            if size > room and not first:
+                return 0, 0
+            queue.clear()
+            parts += (handle, wire)
+            return 1, size
         lossy = (0 if self._discard_oldest else len(queue) - 1) if self._overflow else -1
-        taken = queue[:most]
-        for n, sample in enumerate(taken):
-            parts += (handle, sample.wire(stamps, int(n == lossy)))
-        del queue[:most]
-        self._overflow = lossy >= len(taken)
-        return len(taken)
+        taken = size = 0
+        while taken < min(most, len(queue)):
+            wire = queue[taken].wire(stamps, int(taken == lossy))
+            if size + len(wire) + 4 > room and not (first and not taken):
+                break
+            parts += (handle, wire)
+            size += len(wire) + 4
+            taken += 1
+        del queue[:taken]
+        self._overflow = lossy >= taken
+        return taken, size
 
     def __len__(self) -> int:
         """Return how many notifications wait."""
@@ -197,6 +210,15 @@ class Feed:
         self._closed = closed
         self._newest: Sample | None = None
         """The last value that differed from the one before: most items have reported just this one."""
+        self._written: Sample | None = None
+        """The last value, whether it differed or not."""
+
+    def begin(self, item: Item, value: ua.DataValue) -> None:
+        """Feed an item from now on, beginning with the value of now: all that begin with the same one share its bytes."""
+        self.items[item] = None
+        if self._written is None or self._written.value is not value:
+            self._written = Sample(value)
+        item.take(self._written)
 
     def __call__(self, handle: int, value: ua.DataValue, error: ua.StatusCode | None = None) -> Awaitable[None]:
         """Take a value that was written; ``error`` instead says why there will be none any more."""
@@ -205,6 +227,7 @@ class Feed:
             value = ua.DataValue(StatusCode=error, SourceTimestamp=now, ServerTimestamp=now)
             self._closed()
         sample, newest = Sample(value), self._newest
+        self._written = sample
         differs = newest is None or changed(newest.value, value, None)
         for item in self.items:
             if newest is not None and item.last is newest and item.filter is None:
@@ -234,8 +257,7 @@ class Feeds:
             if not status.is_good():
                 return status
             self._feeds[key] = (handle, feed)
-        self._feeds[key][1].items[item] = None
-        item.take(Sample(self._aspace.read_attribute_value(*key)))
+        self._feeds[key][1].begin(item, self._aspace.read_attribute_value(*key))
         return ua.StatusCode()
 
     def remove(self, item: Item) -> None:

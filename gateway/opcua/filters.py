@@ -1,17 +1,19 @@
 """The filter of an event subscription: which events pass, and which of their fields go out (OPC 10000-4, 7.7 and 7.22.3).
 
 A filter is checked once, when the client sets it, and answered element by element; what passes the check is evaluated for each
-event without recursion, from the last element to the first, so that its cost is what it shows. The library's own evaluator
-takes OfType for equality, fails on what it does not know, and can be sent into a loop. It must not know a subscription.
+event without recursion, from the last element to the first, so that its cost is what it shows; what no event can change is
+evaluated once, at the check. The library's own evaluator takes OfType for equality, fails on what it does not know, and can be
+sent into a loop. It must not know a subscription.
 
 Logic has three values: And, Or and Not take what is no Boolean for null, and an event passes when the result is true. A
-comparison with null, or between types that do not convert, is false; so is Like on what is no text.
+comparison with null, or between types that do not convert, is false; so is Like on what is no text. Like takes its pattern as a
+literal, and is null on a text longer than any that an event has.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 from asyncua import ua
@@ -19,11 +21,11 @@ from asyncua.ua.attribute_ids import AttributeIds
 from asyncua.ua.object_ids import ObjectIds
 from asyncua.ua.status_codes import StatusCodes
 
-from gateway.opcua import conversions
+from gateway.opcua import conversions, operators
 from gateway.opcua.conversions import NULL
 from gateway.opcua.event_data import EventData
 from gateway.opcua.event_types import BASE_EVENT, EventTypes, Path, standard
-from gateway.opcua.like import like
+from gateway.opcua.like import Pattern
 
 MAX_SELECTED = 300
 MAX_ELEMENTS = 50
@@ -32,9 +34,9 @@ MAX_OPERANDS = 200
 MAX_PATH = 8
 MAX_LITERAL = 1000
 """Characters, bytes or elements of a literal."""
+MAX_LIKES = 4
 
 CONDITION = standard(ObjectIds.ConditionType)
-_TRUE, _FALSE = ua.Variant(True, ua.VariantType.Boolean), ua.Variant(False, ua.VariantType.Boolean)
 _NULL_WIRE = bytes(1)
 _Op = ua.FilterOperator
 _COUNTS: dict[int, tuple[int, int]] = {
@@ -83,6 +85,14 @@ _Operand = Selected | ua.Variant | int
 class _Element:
     operator: int
     operands: tuple[_Operand, ...]
+    pattern: Pattern | None = None
+    """That of a Like."""
+    constant: ua.Variant | None = None
+    """The result, where it is the same for every event."""
+
+    def result(self, values: Sequence[ua.Variant]) -> ua.Variant:
+        """Return what comes of these operands; not for OfType, which has only one."""
+        return operators.evaluate(self.operator, values) if self.pattern is None else operators.like(values[0], self.pattern)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,8 +116,14 @@ class CheckedFilter:
         # Elements refer to later ones only.
         for n in range(len(self.elements) - 1, -1, -1):
             element = self.elements[n]
+            if element.constant is not None:
+                results[n] = element.constant
+                continue
             values = [_value(operand, event, types, results) for operand in element.operands]
-            results[n] = _evaluate(element.operator, values, event, types)
+            if element.operator == _Op.OfType:
+                results[n] = operators.boolean(types.is_a(event.type_id, _plain(values[0].Value)))
+            else:
+                results[n] = element.result(values)
         return conversions.boolean(results[0]) is True
 
 
@@ -121,7 +137,8 @@ def check(asked: Any, types: EventTypes) -> tuple[CheckedFilter | None, ua.Event
         return None, None, int(StatusCodes.BadMonitoredItemFilterInvalid)
     clauses, elements = list(asked.SelectClauses or ()), list((asked.WhereClause and asked.WhereClause.Elements) or ())
     operands = sum(len(e.FilterOperands or ()) for e in elements)
-    if len(clauses) > MAX_SELECTED or len(elements) > MAX_ELEMENTS or operands > MAX_OPERANDS:
+    likes = sum(e.FilterOperator == _Op.Like for e in elements)
+    if len(clauses) > MAX_SELECTED or len(elements) > MAX_ELEMENTS or operands > MAX_OPERANDS or likes > MAX_LIKES:
         return None, None, int(StatusCodes.BadMonitoredItemFilterUnsupported)
     if not clauses:
         return None, None, int(StatusCodes.BadEventFilterInvalid)
@@ -139,7 +156,19 @@ def check(asked: Any, types: EventTypes) -> tuple[CheckedFilter | None, ua.Event
             checked.append(sound[0])
     if len(checked) < len(elements):
         return None, result, int(StatusCodes.BadEventFilterInvalid)
-    return CheckedFilter(selected=tuple(selected), elements=tuple(checked)), result, 0
+    return CheckedFilter(selected=tuple(selected), elements=_folded(checked)), result, 0
+
+
+def _folded(elements: Sequence[_Element]) -> tuple[_Element, ...]:
+    """Return the elements, those that are about literals alone with their results."""
+    found = list(elements)
+    for n in range(len(found) - 1, -1, -1):
+        element = found[n]
+        known = [found[o].constant if isinstance(o, int) else o for o in element.operands]
+        values = [o for o in known if isinstance(o, ua.Variant)]
+        if len(values) == len(known) and element.operator != _Op.OfType:
+            found[n] = replace(element, constant=element.result(values))
+    return tuple(found)
 
 
 def _selected(clause: Any, types: EventTypes) -> Selected | int:
@@ -178,12 +207,16 @@ def _element(n: int, element: Any, count: int, types: EventTypes) -> tuple[_Elem
     if operator == _Op.OfType and not codes[0]:
         codes[0] = _type_trouble(operands[0][0], types)
     if operator == _Op.Cast and not codes[1]:
-        codes[1] = 0 if _cast_target(operands[1][0]) is not None else int(StatusCodes.BadFilterLiteralInvalid)
+        codes[1] = 0 if conversions.cast_target(operands[1][0]) is not None else int(StatusCodes.BadFilterLiteralInvalid)
+    pattern = None
+    if operator == _Op.Like and not codes[1]:
+        pattern = _pattern(operands[1][0])
+        codes[1] = 0 if pattern is not None else int(StatusCodes.BadFilterLiteralInvalid)
     if any(codes):
         result.StatusCode = _status(StatusCodes.BadFilterOperandInvalid)
         result.OperandStatusCodes = [_status(code) for code in codes]
         return None, result
-    return _Element(operator=operator, operands=tuple(operand[0] for operand in operands)), result
+    return _Element(operator=operator, operands=tuple(operand[0] for operand in operands), pattern=pattern), result
 
 
 def _operand(n: int, operand: Any, count: int, types: EventTypes) -> tuple[_Operand, int]:
@@ -211,10 +244,13 @@ def _type_trouble(operand: _Operand, types: EventTypes) -> int:
     return 0 if types.known(_plain(operand.Value)) else int(StatusCodes.BadTypeDefinitionInvalid)
 
 
-def _cast_target(operand: _Operand) -> ua.VariantType | None:
-    if not isinstance(operand, ua.Variant) or not isinstance(operand.Value, ua.NodeId):
+def _pattern(operand: _Operand) -> Pattern | None:
+    """Return the pattern of a Like, None for what is none: it must be a literal, to be read once and not for each event."""
+    words = conversions.text(operand) if isinstance(operand, ua.Variant) else None
+    try:
+        return None if words is None else Pattern(words)
+    except ValueError:
         return None
-    return next((kind for kind in conversions.CAST_TYPES if standard(kind.value) == _plain(operand.Value)), None)
 
 
 def _plain(id: ua.NodeId) -> ua.NodeId:
@@ -226,64 +262,6 @@ def _value(operand: _Operand, event: EventData, types: EventTypes, results: Sequ
     if isinstance(operand, Selected):
         return operand.of(event, types)
     return results[operand] if isinstance(operand, int) else operand
-
-
-def _evaluate(operator: int, values: Sequence[ua.Variant], event: EventData, types: EventTypes) -> ua.Variant:
-    a, b = values[0], values[-1]
-    match operator:
-        case _Op.And | _Op.Or | _Op.Not:
-            return _logic(operator, conversions.boolean(a), conversions.boolean(b))
-        case _Op.Equals:
-            return _bool(_equal(a, b))
-        case _Op.InList:
-            return _bool(any(_equal(a, one) for one in values[1:]))
-        case _Op.IsNull:
-            return _bool(conversions.is_null(a))
-        case _Op.Between:
-            return _bool(_compare(a, values[1], lambda x, y: x >= y) and _compare(a, b, lambda x, y: x <= y))
-        case _Op.Like:
-            subject, pattern = conversions.text(a), conversions.text(b)
-            return _bool(subject is not None and pattern is not None and like(subject, pattern))
-        case _Op.OfType:
-            return _bool(types.is_a(event.type_id, _plain(a.Value)))
-        case _Op.Cast:
-            target = _cast_target(b)
-            return NULL if target is None else conversions.cast(a, target)
-        case _Op.BitwiseAnd | _Op.BitwiseOr:
-            return conversions.bits(a, b, both=operator == _Op.BitwiseAnd)
-        case _:
-            return _bool(_compare(a, b, _ORDER[operator]))
-
-
-_ORDER: dict[int, Callable[[Any, Any], bool]] = {
-    _Op.GreaterThan: lambda x, y: x > y,
-    _Op.LessThan: lambda x, y: x < y,
-    _Op.GreaterThanOrEqual: lambda x, y: x >= y,
-    _Op.LessThanOrEqual: lambda x, y: x <= y,
-}
-
-
-def _equal(a: ua.Variant, b: ua.Variant) -> bool:
-    pair = conversions.common(a, b)
-    return pair is not None and bool(pair[0] == pair[1])
-
-
-def _compare(a: ua.Variant, b: ua.Variant, holds: Callable[[Any, Any], bool]) -> bool:
-    pair = conversions.ordered(a, b)
-    return pair is not None and holds(*pair)
-
-
-def _logic(operator: int, a: bool | None, b: bool | None) -> ua.Variant:
-    if operator == _Op.Not:
-        return NULL if a is None else _bool(not a)
-    decides = operator == _Op.Or  # one operand with this value decides, whatever the other is
-    if a is decides or b is decides:
-        return _bool(decides)
-    return NULL if a is None or b is None else _bool(not decides)
-
-
-def _bool(value: bool) -> ua.Variant:
-    return _TRUE if value else _FALSE
 
 
 def _status(code: int) -> ua.StatusCode:

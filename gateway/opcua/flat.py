@@ -120,7 +120,7 @@ def _defects(name: str, type: Type, about: str) -> FlatTag:
 
 
 def _request(name: str, about: str, role: Role = Role.OPERATOR) -> FlatTag:
-    return _tag(f"Cmd.{name}", "Boolean", f"Request, on its rising edge: {about}", role=role)
+    return _tag(f"Cmd.{name}", "Boolean", f"Request by True; False again when it has ended: {about}", role=role)
 
 
 _KEPT = ("Result.", "Defects.", "Counters.", "Params.")

@@ -37,7 +37,10 @@ class Guard:
         """Run until cancelled."""
         while True:
             await asyncio.sleep(EVERY_S)
-            await self.look()
+            try:
+                await self.look()
+            except OSError as e:  # a full disk must not keep a revoked client in: the next look may go through
+                _log.error("OPC UA: not all clients could be looked at", error=str(e))
 
     async def look(self) -> None:
         """Look at everything once."""

@@ -206,6 +206,11 @@ class HardenedServer(Server):
             data = ua.DataValue(ua.Variant(value, kind), SourceTimestamp=now)
             await self.write_attribute_value(ua.NodeId(ua.Int32(node)), data)
 
+    async def guarded(self) -> None:
+        """Wait as long as clients are looked after; raises what ended that, for then nobody's trust is taken back any more."""
+        if self._guarding is not None:
+            await asyncio.shield(self._guarding)
+
     async def stop(self) -> None:
         """Close every connection and stop listening."""
         self._gate.commissioning.end()

@@ -1,15 +1,15 @@
 """The methods that clients may call: which there are, with what arguments, for whom, and who carries them out.
 
 The library checks neither arguments nor rights and would hide every error behind BadUnexpectedError; here each call is checked
-as a whole before its handler sees it: method, object, executable, role, count, type of each argument. A method may be called by
-the id of the node in its object or by that of its declaration in the type, as the standard allows. It must not know what a
-method does.
+as a whole before its handler sees it: method, object, executable, role, count, type of each argument. The library also lets
+through texts that are none (any bytes do); they are cleaned here, for all handlers. A method may be called by the id of the
+node in its object or by that of its declaration in the type, as the standard allows. It must not know what a method does.
 """
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, is_dataclass
 from typing import Any, Protocol
 
 from asyncua import ua
@@ -18,6 +18,8 @@ from asyncua.ua.object_ids import ObjectIds
 from asyncua.ua.status_codes import StatusCodes
 
 from gateway.opcua.access import Role
+from gateway.opcua.mv.handles import Handles
+from gateway.record.orders import storable
 
 MAX_ARRAY = 1000
 """Elements of an array argument."""
@@ -27,6 +29,7 @@ class Caller(Protocol):
     """What a handler may know of the session that calls."""
 
     session_id: ua.NodeId
+    handles: Handles
 
     @property
     def role(self) -> Role:
@@ -142,7 +145,7 @@ class Methods:
         if any(codes):
             return _invalid(codes)
         try:
-            values = [value_of(want, got) for want, got in zip(method.inputs, given, strict=True)]
+            values = [_clean(value_of(want, got)) for want, got in zip(method.inputs, given, strict=True)]
             outputs = await method.handler(caller, request.ObjectId, values)
         except ArgumentError as bad:
             return _invalid([bad.code if n == bad.index else 0 for n in range(len(given))])
@@ -178,6 +181,20 @@ def value_of(want: Argument, got: ua.Variant) -> Any:
     if want.rank >= 0:
         return list(got.Value or [])
     return None if want.struct is not None and _is_empty(got.Value) else got.Value
+
+
+def _clean(value: Any) -> Any:
+    """Return an argument with every text in it, in a structure too, such that it can be stored and sent."""
+    if isinstance(value, str):
+        return storable(value)
+    if isinstance(value, list):
+        return [_clean(item) for item in value]
+    if is_dataclass(value) and not isinstance(value, ua.NodeId):  # the id of a node is looked up, never stored
+        for each in fields(value):
+            old = getattr(value, each.name)
+            if (new := _clean(old)) != old:
+                setattr(value, each.name, new)
+    return value
 
 
 def _is_empty(value: Any) -> bool:

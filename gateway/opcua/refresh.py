@@ -6,6 +6,7 @@ know how a condition changes.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Container, Sequence
 from typing import Any
 
@@ -47,10 +48,10 @@ class Refresh:
     async def _refresh(self, caller: Caller, object_id: ua.NodeId, args: list[Any]) -> Sequence[ua.Variant]:
         if not self._types.is_a(object_id, CONDITION) and object_id not in self._conditions:
             raise ServiceError(StatusCodes.BadMethodInvalid)
-        items = self._asked(caller, args)
-        start, retained, end = self._events()
-        for item in items:
-            item.refresh(start, retained, end)
+        for item in self._asked(caller, args):
+            # What is retained now: something may have happened meanwhile, and must not be followed by what was before it.
+            item.refresh(*self._events())
+            await asyncio.sleep(0)
         return []
 
     def _asked(self, caller: Caller, args: list[Any]) -> list[EventItem]:

@@ -45,6 +45,7 @@ from gateway.opcua.station import Update
 from gateway.opcua.tree import NS, VARIANT, Tree, variant
 from gateway.opcua.trust import Trust
 from gateway.opcua.writable import Entry, adjusted
+from gateway.process import all_made_stays
 
 NAMESPACE = "urn:vision-gateway:stations"
 WRITES_BEFORE_YIELD = 25
@@ -142,23 +143,29 @@ class OpcUaServer:
         version = importlib.metadata.version("vision-gateway")
         trust, commissioning = Trust(Pki(self._pki)), Commissioning(self._pki)
         server = HardenedServer(users, trust, commissioning, product="Vision Gateway", version=version)
-        await server.init()
-        server.set_endpoint(f"opc.tcp://{_netloc(self._host, self._port)}/vision-gateway")
-        await server.set_application_uri(self._application_uri)
-        await server.load_certificate(own.certificate)
-        await server.load_private_key(own.key)
-        if await server.register_namespace(NAMESPACE) != NS:
-            raise RuntimeError("the own namespace must be registered first")
-        repair(server.iserver.aspace)
-        await add_types(server.iserver)
-        await load_nodesets(server, self._nodesets, NAMESPACE)
-        self.events = Events(server.iserver, server.subscriptions.event_items, server.subscriptions.event_types)
-        self.conditions = Conditions(server.iserver, server.subscriptions, self.events, server.methods)
-        server.writable.refused = self._desk.refused
-        server.history.archive = self._archive
-        for station in sorted(self._stations, key=lambda s: s.id):
-            await self._build(server, station)
+        with all_made_stays():  # to look for the dead among them would take as long as making them
+            await server.init()
+            server.set_endpoint(f"opc.tcp://{_netloc(self._host, self._port)}/vision-gateway")
+            await server.set_application_uri(self._application_uri)
+            await server.load_certificate(own.certificate)
+            await server.load_private_key(own.key)
+            if await server.register_namespace(NAMESPACE) != NS:
+                raise RuntimeError("the own namespace must be registered first")
+            repair(server.iserver.aspace)
+            await add_types(server.iserver)
+            await load_nodesets(server, self._nodesets, NAMESPACE)
+            self.events = Events(server.iserver, server.subscriptions.event_items, server.subscriptions.event_types)
+            self.conditions = Conditions(server.iserver, server.subscriptions, self.events, server.methods)
+            server.writable.refused = self._desk.refused
+            server.history.archive = self._archive
+            for station in sorted(self._stations, key=lambda s: s.id):
+                await self._build(server, station)
         return server
+
+    async def guarded(self) -> None:
+        """Wait as long as clients are looked after; raises what ended that."""
+        if self._server is not None:
+            await self._server.guarded()
 
     async def stop(self) -> None:
         """Close every connection and stop listening."""

@@ -5,6 +5,7 @@ It must not know the wire or the tags.
 
 from __future__ import annotations
 
+import contextlib
 import math
 import secrets
 from collections.abc import Iterable, Sized
@@ -20,16 +21,18 @@ from asyncua.ua.status_codes import StatusCodes
 
 from gateway.opcua.access import Account, Role, Users
 from gateway.opcua.browsing import Browser
+from gateway.opcua.budget import MAX_ELEMENTS, Budget, within
 from gateway.opcua.history import MAX_NODES, History, Points
 from gateway.opcua.methods import Methods
+from gateway.opcua.mv.handles import Handles
 from gateway.opcua.ranges import part
-from gateway.opcua.subscriptions import MAX_ITEMS_PER_SESSION, Subscriptions
+from gateway.opcua.subscriptions import MAX_ITEMS_PER_SESSION, OF_USER, Subscriptions
 from gateway.opcua.writable import Writable
 
-MAX_READ = 2000
+MAX_READ = MAX_ELEMENTS
 MAX_BROWSE = 200
 MAX_ITEMS_PER_CALL = 1000
-MAX_PATH = 32
+MAX_PATH = 10
 LIMITS: dict[int, int] = {
     ObjectIds.Server_ServerCapabilities_OperationLimits_MaxNodesPerRead: MAX_READ,
     ObjectIds.Server_ServerCapabilities_OperationLimits_MaxNodesPerWrite: MAX_READ,
@@ -40,9 +43,6 @@ LIMITS: dict[int, int] = {
     ObjectIds.Server_ServerCapabilities_OperationLimits_MaxMonitoredItemsPerCall: MAX_ITEMS_PER_CALL,
 }
 """What the server tells its clients about how much one request may ask, by node."""
-
-
-_OF_USER = frozenset((AttributeIds.UserExecutable, AttributeIds.UserAccessLevel))
 
 
 def _status(code: int) -> ua.StatusCode:
@@ -81,6 +81,8 @@ class Session(InternalSession):
         """Who has logged in."""
         self.read_only = False
         """Whether its channel allows no more than reading, whoever has logged in."""
+        self.handles = Handles()
+        """Those that it holds on results, recipes and configurations."""
         self._browser = Browser(self.aspace)
 
     @property
@@ -121,6 +123,7 @@ class Session(InternalSession):
 
     async def close_session(self, delete_subs: bool = True) -> None:
         """End, subscriptions and all: nobody could ever take them over."""
+        self.handles.clear()
         await super().close_session(True)
 
     # --- reading ---------------------------------------------------------------------------------------------------------
@@ -130,12 +133,13 @@ class Session(InternalSession):
         _at_most(MAX_READ, params.NodesToRead)
         results = await super().read(params)
         for n, what in enumerate(params.NodesToRead):
-            if results[n].Value is not None and what.AttributeId in _OF_USER:
+            if results[n].Value is not None and what.AttributeId in OF_USER:
                 results[n] = self._may(what)
             if what.IndexRange:
                 of_value = what.AttributeId == AttributeIds.Value
                 invalid = ua.DataValue(StatusCode=_status(StatusCodes.BadIndexRangeInvalid))
                 results[n] = part(results[n], what.IndexRange) if of_value else invalid
+        within(results)
         return results
 
     def _may(self, what: ua.ReadValueId) -> ua.DataValue:
@@ -164,13 +168,7 @@ class Session(InternalSession):
         _at_most(MAX_BROWSE, params)
         for path in params:
             _at_most(MAX_PATH, path.RelativePath.Elements)
-        return [await self._follow(path) for path in params]
-
-    async def _follow(self, path: ua.BrowsePath) -> ua.BrowsePathResult:
-        if not path.RelativePath.Elements:
-            return ua.BrowsePathResult(StatusCode=_status(StatusCodes.BadNothingToDo))
-        (result,) = await super().translate_browsepaths_to_nodeids([path])
-        return result
+        return await self._browser.follow(params)
 
     async def history_read(self, params: ua.HistoryReadParameters) -> list[ua.HistoryReadResult]:
         """Read what tags were."""
@@ -184,9 +182,19 @@ class Session(InternalSession):
         return await self._writable.write_all(self, params.NodesToWrite or ())
 
     async def call(self, params: list[ua.CallMethodRequest]) -> list[ua.CallMethodResult]:
-        """Call methods, one after the other."""
+        """Call methods, one after the other; what no longer fits into the answer is not called."""
         _at_most(MAX_BROWSE, params)
-        return [await self._methods.call(self, one) for one in params or ()]
+        results: list[ua.CallMethodResult] = []
+        budget = Budget()
+        for one in params or ():
+            if budget.left <= 0:
+                results.append(ua.CallMethodResult(StatusCode=_status(StatusCodes.BadResponseTooLarge)))
+                continue
+            results.append(await self._methods.call(self, one))
+            # What is done is told, also when it is long.
+            with contextlib.suppress(ServiceError):
+                budget.spend(results[-1].OutputArguments)
+        return results
 
     # --- its own subscriptions -------------------------------------------------------------------------------------------
 

@@ -89,7 +89,7 @@ class Station:
             Update(tag="Status.AlarmCount", value=len(codes), t_utc_ns=t_utc_ns),
             Update(tag="Status.Alarms", value=", ".join(codes), t_utc_ns=t_utc_ns),
         ]
-        return self._alarms
+        return self._alarms if self._alive else [held(u) for u in self._alarms]
 
     def thumb(self, jpeg: bytes, seq: int, t_utc_ns: int) -> list[Update]:
         """Return what shows the picture of result ``seq``, taken at that time."""
@@ -151,6 +151,8 @@ class Station:
         self._times.append(r.t_utc_ns)
         self._result_blind = self._blind()
         self._result = result_of(r, self._result_blind)
+        if not self._alive:  # read from the journal of a control that is gone: the last value, and not one of now
+            self._result = [held(u) for u in self._result]
         return [*self._result[:-1], *self._counts(r.t_utc_ns), self._result[-1]]
 
     def _outcome(self, r: PartOutcome) -> list[Update]:
@@ -184,9 +186,12 @@ class Station:
         return self._fed(*updates)
 
     def _fed(self, *updates: Update) -> list[Update]:
-        """Remember values that come from the PLC: when the link goes they are no longer known."""
-        self._plc.update({u.tag: u for u in updates})
-        return list(updates)
+        """Remember values that come from the PLC: when the link goes, or control, they are no longer known."""
+        if self._alive:
+            self._plc.update({u.tag: u for u in updates})
+            return list(updates)
+        self._plc.update({u.tag: held(u) for u in updates})
+        return [bad(u.tag, "link", u.t_utc_ns) for u in updates]
 
     # --- the state of the line ---------------------------------------------------------------------------------------------
 

@@ -7,6 +7,7 @@ rights or tags.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import math
 import sys
@@ -26,7 +27,7 @@ from asyncua.ua.object_ids import ObjectIds
 from asyncua.ua.status_codes import StatusCodes
 from asyncua.ua.uaprotocol_auto import DataChangeFilter
 
-from gateway.opcua import event_items
+from gateway.opcua import budget, event_items
 from gateway.opcua.deadband import in_units
 from gateway.opcua.event_items import EventItem
 from gateway.opcua.event_types import EventTypes
@@ -37,6 +38,10 @@ MIN_PUBLISHING_MS = 100.0
 MAX_PUBLISHING_MS = 60_000.0
 MAX_SUBSCRIPTIONS_PER_SESSION = 20
 MAX_ITEMS_PER_SESSION = 2000
+OF_USER = frozenset((AttributeIds.UserExecutable, AttributeIds.UserAccessLevel))
+"""Attributes that each session's user is told for himself when he reads them; there is no one value to monitor."""
+MAX_KEPT = 4_000_000
+"""Bytes of messages that a session has not acknowledged: of more, the oldest cannot be sent again."""
 
 _LOGGER = logging.getLogger(MonitoredItemService.__module__)
 """Made before its children: logging would keep those without a parent in the place held free for it."""
@@ -60,13 +65,15 @@ class Items(MonitoredItemService):
         aspace: AddressSpace,
         feeds: Feeds,
         types: EventTypes,
-        event_items_of: Callable[[ua.NodeId], int],
+        may_watch_events: Callable[[ua.NodeId], bool],
     ) -> None:
-        """Take the subscription whose items these are, what feeds them, which events there are, and who counts items."""
+        """Take the subscription whose items these are, what feeds them, which events there are, and who
+        tells whether a session may monitor more of them.
+        """
         super().__init__(subscription, aspace)
         self._feeds = feeds
         self._types = types
-        self._event_items_of = event_items_of
+        self._may_watch_events = may_watch_events
         self.events: dict[int, EventItem] = {}
         """Those that monitor events, by id."""
         self._stamps = ua.TimestampsToReturn.Both
@@ -101,7 +108,7 @@ class Items(MonitoredItemService):
         return result
 
     def _create_events_monitored_item(self, params: ua.MonitoredItemCreateRequest) -> ua.MonitoredItemCreateResult:
-        if self._event_items_of(self.isub.session_id) >= event_items.MAX_EVENT_ITEMS:
+        if not self._may_watch_events(self.isub.session_id):
             return ua.MonitoredItemCreateResult(StatusCode=ua.StatusCode(ua.UInt32(StatusCodes.BadTooManyMonitoredItems)))
         self._monitored_item_counter += 1
         id = self._monitored_item_counter
@@ -164,6 +171,8 @@ class Items(MonitoredItemService):
 
     def _refusal(self, what: ua.ReadValueId, asked: Any) -> int:
         """Return the status code that says why this cannot be monitored, 0 when it can."""
+        if what.AttributeId in OF_USER:
+            return int(StatusCodes.BadNotSupported)
         if what.IndexRange:
             return int(StatusCodes.BadIndexRangeInvalid)
         if asked is None or (isinstance(asked, DataChangeFilter) and asked.DeadbandType == ua.DeadbandType.None_):
@@ -197,41 +206,64 @@ class Subscription(InternalSubscription):
         most: int,
         feeds: Feeds,
         types: EventTypes,
-        event_items_of: Callable[[ua.NodeId], int],
+        may_watch_events: Callable[[ua.NodeId], bool],
+        forget: Callable[[ua.NodeId], None],
         **kwargs: Any,
     ) -> None:
-        """Take the most notifications of one message (0: any), what its items need, and what the library wants."""
+        """Take the most notifications of one message (0: any), what its items need, who makes a session forget messages
+        when it keeps too much (:data:`MAX_KEPT`), and what the library wants.
+        """
         super().__init__(*args, **kwargs)
+        self._forget = forget
         self._most = most or sys.maxsize
         self.ready: dict[int, Item] = cast(dict[int, Item], self._triggered_datachanges)
         """Items by id that have something to publish, in this order; the library asks whether there are any."""
         self.ready_events: dict[int, EventItem] = cast(dict[int, EventItem], self._triggered_events)
         """The same of those that monitor events."""
-        self.monitored_item_srv = Items(self, self.monitored_item_srv.aspace, feeds, types, event_items_of)
+        self.monitored_item_srv = Items(self, self.monitored_item_srv.aspace, feeds, types, may_watch_events)
         # Its logger is named by its number, and logging forgets no name.
         logging.Logger.manager.loggerDict.pop(f"{_LOGGER.name}.{self.data.SubscriptionId}", None)
 
     async def publish_results(self, requestdata: Any = None) -> bool:
         """Publish what there is; in more than one message when its client wants no more than so much in one."""
         done: bool = await super().publish_results(requestdata)
-        while done and (self.ready or self.ready_events) and self._publishing_enabled and await super().publish_results():
-            pass
+        while done and (self.ready or self.ready_events) and self._publishing_enabled:
+            if not await super().publish_results():
+                break
+            await asyncio.sleep(0)
         return done
 
     def _pop_publish_result(self) -> ua.PublishResult:
         result = super()._pop_publish_result()
         result.MoreNotifications = bool(self.ready or self.ready_events) and self._publishing_enabled
+        if result.NotificationMessage.NotificationData:
+            self._forget(self.session_id)
+            result.AvailableSequenceNumbers = list(self._not_acknowledged_results)
         return result
+
+    @property
+    def kept(self) -> int:
+        """Return the bytes of what was not acknowledged."""
+        messages = (result.NotificationMessage for result in self._not_acknowledged_results.values())
+        return sum(len(getattr(data, "Body", None) or b"") for message in messages for data in message.NotificationData)
+
+    def forget_oldest(self) -> None:
+        """Keep the oldest message no longer; there must be one."""
+        del self._not_acknowledged_results[next(iter(self._not_acknowledged_results))]
 
     def _pop_triggered_datachanges(self, result: ua.PublishResult) -> None:
         most = left = self._most - self._pop_events(result)
         parts: list[bytes] = []
+        room = budget.MAX_ANSWER - sum(len(data.Body) for data in result.NotificationMessage.NotificationData)
         for item in list(self.ready.values()):
             if not left:
                 break
-            left -= item.pop(parts, left)
-            if not len(item):
-                del self.ready[item.monitored_item_id]
+            first = not parts and not result.NotificationMessage.NotificationData
+            taken, size = item.pop(parts, left, room, first=first)
+            left, room = left - taken, room - size
+            if len(item):
+                break
+            del self.ready[item.monitored_item_id]
         if parts:
             count = (most - left).to_bytes(4, "little")
             body = b"".join((count, *parts, _NO_DIAGNOSTICS))
@@ -272,8 +304,17 @@ class Subscriptions(SubscriptionService):
         self._feeds = Feeds(aspace)
         self.event_types = EventTypes(aspace)
 
-    def _event_items_of(self, session_id: ua.NodeId) -> int:
-        return sum(len(s.monitored_item_srv.events) for s in self.of(session_id).values())
+    def _may_watch_events(self, session_id: ua.NodeId) -> bool:
+        own = sum(len(s.monitored_item_srv.events) for s in self.of(session_id).values())
+        # The first is for everybody, whatever the others have taken.
+        shared = not own or sum(1 for _ in self.event_items()) < event_items.MAX_SHARED
+        return shared and own < event_items.MAX_EVENT_ITEMS
+
+    def _forget(self, session_id: ua.NodeId) -> None:
+        """Forget the oldest messages of the subscription that keeps most, until its session keeps no more than it may."""
+        owned = list(self.of(session_id).values())
+        while sum(kept := [subscription.kept for subscription in owned]) > MAX_KEPT:
+            owned[kept.index(max(kept))].forget_oldest()
 
     def event_items(self) -> Iterator[EventItem]:
         """Yield every item that monitors events, of all clients."""
@@ -309,7 +350,8 @@ class Subscriptions(SubscriptionService):
             most=params.MaxNotificationsPerPublish,
             feeds=self._feeds,
             types=self.event_types,
-            event_items_of=self._event_items_of,
+            may_watch_events=self._may_watch_events,
+            forget=self._forget,
         )
         await subscription.start()
         self.subscriptions[result.SubscriptionId] = subscription

@@ -23,6 +23,7 @@ from gateway.opcua.channel import MAX_CHUNK, Gate, Processor
 
 MAX_CHUNKS = 16
 MAX_MESSAGE = 1 << 20
+"""Bytes: what clients are told. Some take it for the size of the answers, too; ``channel`` takes shorter requests only."""
 MAX_WAITING = 100
 """Messages read but not yet worked on; beyond, nothing more is read from the socket."""
 ACTIVATION_S = 5.0

@@ -118,6 +118,7 @@ _WHY: dict[Why, int] = {
     "refused": StatusCodes.BadRequestNotAllowed,
     "range": StatusCodes.BadOutOfRange,
     "soon": StatusCodes.BadTooManyOperations,
+    "unsent": StatusCodes.BadInvalidState,
     "silent": StatusCodes.BadTimeout,
 }
 

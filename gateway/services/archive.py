@@ -7,6 +7,7 @@ journals' writers go on. It must not know a node.
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -73,7 +74,8 @@ class JournalArchive:
 
     async def past(self, line: str, tag: str, ask: Callable[[Source], T], *, limit_s: float) -> T:
         """Return what ``ask`` makes of a tag's past; see :class:`gateway.opcua.archive.Archive`."""
-        return await self._run(partial(look_back, self._pasts[line], tag, ask, limit_s=limit_s))
+        # Waiting counts, so that the more ask the shorter each one's turn is.
+        return await self._run(partial(look_back, self._pasts[line], tag, ask, until_s=time.monotonic() + limit_s))
 
     async def _search(self, line: str, query: PartQuery, *, skip: int, limit: int) -> Found:
         look = partial(find_parts, self._journals[line], query, skip=skip, limit=limit, limit_s=SEARCH_S)

@@ -70,6 +70,8 @@ class Audit:
 
         Raises sqlite3.OperationalError when the disk refuses: then it must not be carried out.
         """
+        if not self._restored:
+            self.restore()  # or it would end this order, too
         with self._ops.transaction():
             n = self._ops.orders.add(
                 station=order.station,
@@ -122,16 +124,16 @@ class Audit:
     def _write_refusals(self) -> None:
         orders = self._ops.orders
         for (user, what, name, comment, result), count in self._refusals.items():
-            n = orders.add(station=self._station, user=user, what=what, name=name, comment=comment)
-            orders.end(n, "refused", result if count == 1 else f"{result}, {count} times")
+            told = result if count == 1 else f"{result}, {count} times"
+            orders.refuse(station=self._station, user=user, what=what, name=name, comment=comment, result=told)
         if self._more:
-            n = orders.add(station=self._station, user="", what="write", name="and others")
-            orders.end(n, "refused", f"{self._more} more that were refused")
+            told = f"{self._more} more that were refused"
+            orders.refuse(station=self._station, user="", what="write", name="and others", result=told)
 
 
 def _why(ending: str) -> Why:
     match ending:
-        case "range" | "soon":
+        case "range" | "soon" | "unsent":
             return ending
         case "silent" | "":
             return "silent"

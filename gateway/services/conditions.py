@@ -6,11 +6,11 @@ and how it ended, before the answer. It must not know a node.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from gateway.core.events import AlarmChanged, Record
-from gateway.opcua.condition import ConditionError, LineConditions
+from gateway.opcua.condition import Condition, ConditionError, LineConditions
 from gateway.opcua.conditions import Deed
 from gateway.opcua.event_data import new_event_id
 from gateway.record.ops import OpsDatabase
@@ -61,14 +61,30 @@ class KeptConditions:
             if audit:
                 self._audit.refuse(user, deed, code, comment, error.why)
             raise
-        if audit:
-            self._done.append(_Done(deed=deed, code=code, comment=comment, user=user))
-        if self._commit():
-            return
-        conditions.undo(before)
-        if audit:
-            self._done.pop()
-        raise ConditionError("not saved")
+        self._keep([before], [_Done(deed=deed, code=code, comment=comment, user=user)] if audit else [])
+
+    def confirm_all(self, comment: str, user: str) -> int:
+        """Confirm all that waits for it, in one commit; see :class:`gateway.opcua.conditions.Keeper`."""
+        codes = [each.code for each in self.conditions.all if not each.confirmed]
+        if codes:
+            now = self._clock()
+            before = [self.conditions.confirm(code, None, comment, user, now) for code in codes]
+            self._keep(before, [_Done(deed="confirm", code=code, comment=comment, user=user) for code in codes])
+        return len(codes)
+
+    def _keep(self, before: Sequence[Condition], done: Sequence[_Done]) -> None:
+        """Commit what was done to conditions that stood as ``before``, or take all of it back and raise."""
+        waiting, kept = len(self._done), False
+        self._done += done
+        try:
+            kept = self._commit()
+        finally:
+            if not kept:
+                for each in reversed(before):
+                    self.conditions.undo(each)
+                del self._done[waiting:]
+        if not kept:
+            raise ConditionError("not saved")
 
     def save(self) -> None:
         """Write down how the conditions stand, and who did what; to be called again when the commit fails."""

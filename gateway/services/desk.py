@@ -12,7 +12,7 @@ import sqlite3
 import time
 import uuid
 from collections import deque
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import asdict
 from typing import Protocol
 
@@ -42,6 +42,7 @@ TIMEOUTS = {What.ADJUST: ADJUST_S, What.RECIPE: LOAD_S, What.TEST_RUN: LOAD_S}
 STEP_SLACK = 1e-4
 """Share of a parameter's range by which a move may exceed its step: the PLC holds a 32-bit Real."""
 GONE = "the line's control process does not answer; nothing was sent"
+BUSY = "the line's control process has too much to do just now; nothing was sent"
 
 _log = structlog.get_logger("desk")
 
@@ -53,8 +54,8 @@ class Control(Protocol):
     def alive(self) -> bool:
         """Whether control answers."""
 
-    async def ask(self, command: Command, timeout_s: float, on_write: Callable[[], None]) -> Answer | None:
-        """Send the command; None when no answer came in time."""
+    async def ask_in_turn(self, command: Command, timeout_s: float, on_write: Callable[[], None]) -> Answer | None:
+        """Send the command when it is its turn; None when no answer came in time. Without ``on_write`` nothing was sent."""
 
 
 class LineDesk:
@@ -66,6 +67,7 @@ class LineDesk:
         line: str,
         *,
         params: Sequence[Param],
+        recipes: Mapping[int, str],
         ops: OpsDatabase,
         control: Control,
         holds: Callable[[str], tuple[float, int] | None],
@@ -76,14 +78,16 @@ class LineDesk:
         clock: Callable[[], int] = time.time_ns,
         mono_s: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Take the line; ``holds`` returns what the PLC holds of a parameter and since when (UTC ns), None when not known.
+        """Take the line, and its recipes' names by number.
 
+        ``holds`` returns what the PLC holds of a parameter and since when (UTC ns), None when not known.
         ``keep_reset`` writes into the database, inside its transaction, what ``on_reset`` is then told: from which counts on,
         and from which time (UTC ns), the counters are shown. ``acknowledge`` acknowledges an alarm's condition and returns ''
         or why it cannot be. ``clock`` returns UTC ns.
         """
         self._station, self._line = station, line
         self._params = {p.name: p for p in params}
+        self._recipes = recipes
         self._ops = ops
         self._control = control
         self._holds = holds
@@ -95,6 +99,8 @@ class LineDesk:
         self._confirmed: dict[str, tuple[float, int]] = {}
         """What control read back of a parameter and when: its records come a little later."""
         self._moves: dict[str, deque[float]] = {p.name: deque() for p in params}
+        self._moving: dict[str, int] = {p.name: 0 for p in params}
+        """Orders under way: each may become a move."""
 
     async def ask(self, order: Order) -> Done:
         """Carry the order out; see :class:`gateway.opcua.desk.Desk`."""
@@ -126,13 +132,15 @@ class LineDesk:
         """Return why the order cannot succeed, None when control is to decide."""
         if order.what is What.COUNTER_RESET:
             return None
-        if order.what is What.RECIPE and not (math.isfinite(order.value) and float(order.value).is_integer()):
-            return Done(ok=False, text=f"a recipe's number is a whole one, not {order.value:g}", why="range")
+        if order.what is What.RECIPE and order.value not in self._recipes:
+            # Control would leave the recipe in force before it found that there is no such one.
+            known = ", ".join(f"{number} {name}" for number, name in self._recipes.items()) or "none"
+            return Done(ok=False, text=f"there is no recipe {order.value:g}; gateway.yaml has: {known}", why="range")
         if order.what is What.ACKNOWLEDGE and not order.name:
             return Done(ok=False, text="which alarm? Status.Alarms has the codes")
         if order.what is What.ADJUST and (refused := self._why_no_move(order.name, order.value)) is not None:
             return refused
-        return None if self._control.alive else Done(ok=False, text=GONE)
+        return None if self._control.alive else Done(ok=False, text=GONE, why="unsent")
 
     def _why_no_move(self, name: str, value: float) -> Done | None:
         param = self._params.get(name)
@@ -143,7 +151,7 @@ class LineDesk:
             return Done(ok=False, text=f"{value:g} is outside {low:g} … {high:g} {param.unit}".rstrip(), why="range")
         old = self._value(name)
         if old is None:
-            return Done(ok=False, text=f"it is not known what the PLC holds of {name} now")
+            return Done(ok=False, text=f"it is not known what the PLC holds of {name} now", why="unsent")
         if abs(value - old) > param.step + STEP_SLACK * (high - low):
             text = f"from {old:g} to {value:g} is more than a step of {param.step:g} {param.unit}".rstrip()
             return Done(ok=False, text=text, why="range")
@@ -152,8 +160,8 @@ class LineDesk:
         most, span_s = (int(rate), 60.0) if rate >= 1 else (1, 60.0 / rate)
         while moves and moves[0] <= self._mono_s() - span_s:
             moves.popleft()
-        if len(moves) >= most:
-            return Done(ok=False, text=f"{len(moves)} moves in the last {span_s:g} s, {most} allowed", why="soon")
+        if (count := len(moves) + self._moving[name]) >= most:
+            return Done(ok=False, text=f"{count} moves in the last {span_s:g} s, {most} allowed", why="soon")
         return None
 
     def _value(self, name: str) -> float | None:
@@ -166,25 +174,30 @@ class LineDesk:
     # -- what is ------------------------------------------------------------------------------------------------------------
 
     async def _send(self, order: Order) -> Done:
-        sent = False
+        sent_s: float | None = None
+        limit_s = TIMEOUTS.get(order.what, ANSWER_S)
 
         def on_write() -> None:
-            nonlocal sent
-            sent = True
-            if order.what is What.ADJUST:
-                self._moves[order.name].append(self._mono_s())
+            nonlocal sent_s
+            sent_s = self._mono_s()
 
-        limit_s = TIMEOUTS.get(order.what, ANSWER_S)
-        answer = await self._control.ask(self._command(order), limit_s, on_write)
+        adjusts, answer = order.what is What.ADJUST, None
+        if adjusts:
+            self._moving[order.name] += 1  # before the first await: who asks meanwhile counts it
+        try:
+            answer = await self._control.ask_in_turn(self._command(order), limit_s, on_write)
+        finally:
+            kind = answer.result.partition(":")[0] if answer is not None else ""
+            if adjusts:
+                self._moving[order.name] -= 1
+                if sent_s is not None and kind != "blocked":  # then the PLC was not even asked
+                    self._moves[order.name].append(sent_s)
         if answer is None:
-            if not sent:
-                return Done(ok=False, text=GONE)
+            if sent_s is None:
+                return Done(ok=False, text=BUSY if self._control.alive else GONE, why="unsent")
             return Done(ok=False, text=f"no answer within {limit_s:g} s; it may have been carried out", why="silent")
-        if order.what is What.ADJUST and answer.new is not None:
+        if adjusts and answer.new is not None:
             self._confirmed[order.name] = (answer.new, self._clock())
-        kind = answer.result.partition(":")[0]
-        if order.what is What.ADJUST and kind == "blocked":
-            self._moves[order.name].pop()  # the PLC was not even asked
         return Done(ok=kind == "confirmed", text=answer.result, why="silent" if kind == "unknown" else "refused")
 
     def _command(self, order: Order) -> Command:

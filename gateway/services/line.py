@@ -101,6 +101,7 @@ class LineFeed:
             self.station_id,
             line.name,
             params=params_of(line),
+            recipes={r.number: r.name for r in line.recipes},
             ops=ops,
             control=self._control,
             holds=self._station.holds,

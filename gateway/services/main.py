@@ -67,6 +67,7 @@ async def run(config: ServicesConfig) -> None:
         print(json.dumps({"event": "ready", "opcua": server.url, "viewer_password_file": password_file}), flush=True)
         async with asyncio.TaskGroup() as group:
             tasks = [group.create_task(feed.run()) for feed in feeds]
+            tasks.append(group.create_task(server.guarded()))
             await stop.wait()
             for task in tasks:
                 task.cancel()

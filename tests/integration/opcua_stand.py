@@ -162,11 +162,13 @@ async def opcua_stand(
     (stand.pki / "trusted" / "certs" / "client.der").write_bytes(stand.own.certificate.read_bytes())
     for i, station in stand.stations.items():
         await server.write(i, station.initial(T0))
+    nodes = stand.iserver.aspace._nodes
     try:
         yield stand
     finally:
         async with asyncio.timeout(10):
             await server.stop()
+        nodes.clear()  # hundreds of thousands of objects that every collection of the tests after would look through
 
 
 @contextlib.asynccontextmanager

@@ -259,8 +259,8 @@ class ServicesStand:
         await until(lambda: self.cursor() >= last, f"record {last} is processed")
 
     @asynccontextmanager
-    async def client(self) -> AsyncIterator[Callable[..., Any]]:
-        """Connect a client; the function that it yields reads tags as (value, status code)."""
+    async def connected(self) -> AsyncIterator[Client]:
+        """Connect a client."""
         own = own_certificate(self.folder / "client", "urn:client", "127.0.0.1")
         client = Client(self.ready["opcua"], timeout=5)
         client.session_timeout = 600_000
@@ -268,13 +268,19 @@ class ServicesStand:
         client.set_user("viewer")
         client.set_password((self.data / "opcua-users-viewer-password.txt").read_text().strip())
         await client.set_security(SecurityPolicyBasic256Sha256, own.certificate, own.key)
-
-        async def read(*tags: str) -> list[tuple[Any, int]]:
-            nodes = [client.get_node(f"ns=2;s={LINE}.Cam1.Tags.{tag}") for tag in tags]
-            values = await client.read_attributes(nodes, ua.AttributeIds.Value)
-            return [(v.Value.Value if v.Value is not None else None, v.StatusCode.value) for v in values]
-
         async with client:
+            yield client
+
+    @asynccontextmanager
+    async def client(self) -> AsyncIterator[Callable[..., Any]]:
+        """Connect a client; the function that it yields reads tags as (value, status code)."""
+        async with self.connected() as client:
+
+            async def read(*tags: str) -> list[tuple[Any, int]]:
+                nodes = [client.get_node(f"ns=2;s={LINE}.Cam1.Tags.{tag}") for tag in tags]
+                values = await client.read_attributes(nodes, ua.AttributeIds.Value)
+                return [(v.Value.Value if v.Value is not None else None, v.StatusCode.value) for v in values]
+
             yield read
 
 

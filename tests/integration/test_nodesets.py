@@ -11,6 +11,7 @@ from gateway.core.errors import ConfigError
 from gateway.opcua.mv.namespace import URI as MV
 from gateway.opcua.mv.types import add_types
 from gateway.opcua.nodesets import load_nodesets
+from gateway.process import all_made_stays
 from tests.conftest import SHARED
 from tests.contract.mv_fingerprint import from_server
 
@@ -63,9 +64,10 @@ PLANT = """<?xml version="1.0"?>
 
 async def server() -> Server:
     server = Server()
-    await server.init()
-    await server.register_namespace(OURS)
-    await add_types(server.iserver)
+    with all_made_stays():
+        await server.init()
+        await server.register_namespace(OURS)
+        await add_types(server.iserver)
     return server
 
 

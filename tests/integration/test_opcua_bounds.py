@@ -10,6 +10,7 @@ import socket
 import struct
 import weakref
 from collections.abc import AsyncIterator
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -19,7 +20,7 @@ from asyncua.crypto.security_policies import SecurityPolicyBasic256Sha256
 from asyncua.ua.object_ids import ObjectIds
 from asyncua.ua.status_codes import StatusCodes
 
-from gateway.opcua import channel, crowd, wire
+from gateway.opcua import budget, channel, crowd, wire
 from tests.integration.opcua_stand import (
     UP,
     VALUES,
@@ -172,6 +173,121 @@ async def test_a_message_of_endless_pieces_is_dropped(stand: OpcUaStand) -> None
         for n in range(wire.MAX_CHUNKS + 1):
             client.send(b"MSGC", struct.pack("<IIII", 0, 0, n + 1, 1) + b"x")
         assert await client.closed()
+
+
+# --- short questions with long answers, and long questions -----------------------------------------------------------------
+
+
+BINARY_SCHEMA = ua.ReadValueId(ua.NodeId(ObjectIds.OpcUa_BinarySchema), ua.AttributeIds.Value)
+"""The largest value of the standard: 200 kB."""
+
+
+async def test_the_largest_value_is_read_and_no_answer_holds_it_a_thousand_times(stand: OpcUaStand) -> None:
+    async with stand.connected() as client:
+        session = client.uaclient.session
+        answers = await session.read(ua.ReadParameters(NodesToRead=[BINARY_SCHEMA] * 4))
+        assert min(len(a.Value.Value) for a in answers) > 200_000, "also the library's client takes an answer that long"
+        for many in (8, 2000):
+            with pytest.raises(ua.UaStatusCodeError) as refused:
+                await session.read(ua.ReadParameters(NodesToRead=[BINARY_SCHEMA] * many))
+            assert refused.value.code == StatusCodes.BadResponseTooLarge
+        part = ua.ReadValueId(BINARY_SCHEMA.NodeId, ua.AttributeIds.Value, IndexRange="0:9")
+        answers = await session.read(ua.ReadParameters(NodesToRead=[part] * 100))
+        assert {len(a.Value.Value) for a in answers} == {10}, "what counts is what is answered"
+
+
+async def test_calls_that_no_longer_fit_into_the_answer_are_not_made(
+    stand: OpcUaStand, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[int] = []
+
+    async def call(caller: object, request: ua.CallMethodRequest) -> ua.CallMethodResult:
+        made.append(1)
+        return ua.CallMethodResult(OutputArguments=[ua.Variant(b"x" * 400)])
+
+    monkeypatch.setattr(budget, "MAX_ANSWER", 1000)
+    async with stand.connected():
+        (session,) = stand.iserver.sessions()
+        monkeypatch.setattr(session._methods, "call", call)
+        results = await session.call([ua.CallMethodRequest()] * 9)
+    codes = [r.StatusCode.value for r in results]
+    assert codes == [StatusCodes.Good] * 3 + [StatusCodes.BadResponseTooLarge] * 6
+    assert len(made) == 3
+
+
+async def test_a_subscription_of_the_largest_value_sends_it_in_messages_of_bounded_size(
+    stand: OpcUaStand, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sizes: list[int] = []
+    forward = channel.Processor.forward_publish_response
+
+    async def measuring(self: channel.Processor, result: ua.PublishResult, request: Any) -> None:
+        sizes.append(sum(len(data.Body) for data in result.NotificationMessage.NotificationData))
+        await forward(self, result, request)
+
+    class Handler:
+        seen = 0
+
+        def datachange_notification(self, *change: object) -> None:
+            self.seen += 1
+
+    monkeypatch.setattr(channel.Processor, "forward_publish_response", measuring)
+    handler = Handler()
+    async with stand.connected() as client:
+        subscription = await client.create_subscription(100, handler)
+        what = client.get_node(BINARY_SCHEMA.NodeId)
+        await subscription.subscribe_data_change([what] * 20)
+        await until(lambda: handler.seen == 20, "all have arrived, and nobody was taken for one who does not read")
+    assert sum(sizes) > 20 * 200_000
+    assert max(sizes) <= budget.MAX_ANSWER + 8
+
+
+async def test_messages_wait_while_the_client_has_enough_to_read() -> None:
+    unread = channel.MAX_UNREAD // 2 + 1
+    processor = SimpleNamespace(
+        _transport=SimpleNamespace(get_write_buffer_size=lambda: unread), _publish_results_subs={}, _publish_requests=[1]
+    )
+    assert channel.Processor.get_publish_request(processor, ua.UInt32(3)) is None  # type: ignore[arg-type]
+    assert list(processor._publish_results_subs) == [3], "it is asked again with the client's next request"
+    assert processor._publish_requests == [1]
+
+
+def writing(size: int) -> ua.WriteParameters:
+    value = ua.DataValue(ua.Variant(bytes(size)))
+    return ua.WriteParameters([ua.WriteValue(ua.NodeId(ObjectIds.Server), ua.AttributeIds.Value, Value=value)])
+
+
+async def test_a_long_request_is_for_users_with_a_name_and_has_its_limit_too(stand: OpcUaStand) -> None:
+    async def closed(client: Any, size: int) -> None:
+        with pytest.raises((ua.UaError, ConnectionError)):
+            await client.uaclient.session.write(writing(size))
+        await until(lambda: not stand.iserver.asyncio_transports, "the connection is closed")
+
+    client = await stand.client()
+    await client.connect()
+    (status,) = await client.uaclient.session.write(writing(200_000))
+    assert not status.is_good(), "it was looked at"
+    await closed(client, channel.MAX_REQUEST)
+    with contextlib.suppress(ua.UaError, ConnectionError):
+        await client.disconnect()
+
+    client = await stand.client()
+    await client.connect()
+    (session,) = [s for s in stand.iserver.sessions() if s.is_activated()]
+    session.account = None  # as one whom commissioning lets in without a name
+    await closed(client, channel.MAX_CHUNK)
+    with contextlib.suppress(ua.UaError, ConnectionError):
+        await client.disconnect()
+
+
+async def test_things_are_counted_before_they_are_decoded(stand: OpcUaStand, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with stand.connected() as client:
+        what = ua.ReadValueId(node(client, "Status.Online").nodeid, ua.AttributeIds.Value)
+        monkeypatch.setattr(budget, "MAX_ELEMENTS", 5)
+        assert len(await client.uaclient.session.read(ua.ReadParameters(NodesToRead=[what] * 5))) == 5
+        with pytest.raises(ua.UaStatusCodeError) as refused:
+            await client.uaclient.session.read(ua.ReadParameters(NodesToRead=[what] * 6))
+        assert refused.value.code == StatusCodes.BadTooManyOperations
 
 
 # --- sockets --------------------------------------------------------------------------------------------------------------

@@ -66,7 +66,6 @@ async def stand(tmp_path_factory: pytest.TempPathFactory, desk: FakeDesk) -> Asy
 @pytest_asyncio.fixture(loop_scope="module", autouse=True)
 async def _afresh(stand: OpcUaStand, desk: FakeDesk) -> AsyncIterator[None]:
     commands = stand.server._commands[STATION]
-    commands._raised = dict.fromkeys(commands._raised, False)
     await commands.open()
     async with nothing_left(stand):
         yield
@@ -121,8 +120,8 @@ async def test_a_rising_edge_is_one_order_with_an_echo(
     async with stand.connected(user="engineer") as client:
         assert await write(client, *request(41, tag, *arguments)) == ["Good"] * (2 + len(arguments))
         assert await echo(client, 41) == ("Done", "confirmed: as the PLC says")
-        assert (await read(client, f"Cmd.{tag}"))[0].Value.Value is True
-        assert await write(client, (f"Cmd.{tag}", False, BOOL)) == ["Good"]
+        assert (await read(client, f"Cmd.{tag}"))[0].Value.Value is False
+        assert await write(client, (f"Cmd.{tag}", False, BOOL)) == ["Good"], "as PLC programs do"
     assert desk.orders == [Order(station=STATION, user="engineer", number=41, **order)]
     assert desk.refusals == []
 
@@ -131,12 +130,24 @@ async def test_what_is_written_again_is_not_done_again(stand: OpcUaStand, desk: 
     async with stand.connected(user="operator") as client:
         assert await write(client, *request(41, "TestRun")) == ["Good"] * 2
         assert await echo(client, 41) == ("Done", "confirmed")
-        assert await write(client, *request(41, "TestRun")) == ["Good"] * 2, "no edge"
+        assert await write(client, *request(41, "TestRun")) == ["Good"] * 2, "taken before"
+        assert (await read(client, "Cmd.TestRun"))[0].Value.Value is False
         assert await write(client, ("Cmd.TestRun", False, BOOL), ("Cmd.CmdSeq", 41, UINT)) == ["Good"] * 2
     async with stand.connected(user="operator") as client:  # whose answer was lost with its connection
-        assert await write(client, *request(41, "TestRun")) == ["Good"] * 2, "an edge, but a number that was taken"
+        assert await write(client, *request(41, "TestRun")) == ["Good"] * 2, "a number that was taken"
         assert await echo(client, 41) == ("Done", "confirmed")
     assert len(desk.orders) == 1
+
+
+async def test_a_request_that_was_left_true_does_not_stop_another_client(stand: OpcUaStand, desk: FakeDesk) -> None:
+    async with stand.connected(user="operator") as client:
+        assert await write(client, *request(41, "ErrorReset")) == ["Good"] * 2
+    async with stand.connected(user="engineer") as client:
+        assert await echo(client, 41) == ("Done", "confirmed")
+        assert await write(client, *request(42, "ErrorReset")) == ["Good"] * 2
+        assert await echo(client, 42) == ("Done", "confirmed")
+        assert (await read(client, "Cmd.ErrorReset"))[0].Value.Value is False
+    assert [(o.number, o.user) for o in desk.orders] == [(41, "operator"), (42, "engineer")]
 
 
 async def test_a_number_that_was_used_is_refused_for_another_command(stand: OpcUaStand, desk: FakeDesk) -> None:
@@ -164,11 +175,13 @@ async def test_one_command_at_a_time(stand: OpcUaStand, desk: FakeDesk) -> None:
         assert await write(one, *request(41, "TestRun")) == ["Good"] * 2
         done, result = (v.Value.Value for v in await read(one, "Cmd.CmdSeqDone", "Cmd.CmdResult"))
         assert (done, CMD_RESULTS[result]) == (40, "Running")
+        assert (await read(one, "Cmd.TestRun"))[0].Value.Value is True
+        assert await write(one, *request(41, "TestRun")) == ["Good"] * 2, "the same once more"
         assert await write(other, *request(41, "ErrorReset")) == ["BadInvalidState", "Good"]
         assert await write(other, *request(42, "ErrorReset")) == ["BadInvalidState", "Good"]
         desk.go.set()
         assert await echo(one, 41) == ("Done", "confirmed")
-        assert await write(other, *request(42, "ErrorReset")) == ["Good"] * 2, "the edge was not used up"
+        assert await write(other, *request(42, "ErrorReset")) == ["Good"] * 2
         assert await echo(other, 42) == ("Done", "confirmed")
     assert [(o.number, o.user) for o in desk.orders] == [(41, "operator"), (42, "engineer")]
 
@@ -223,9 +236,9 @@ DENIED, NO_NUMBER = "BadUserAccessDenied", "BadSequenceNumberInvalid"
 @pytest.mark.parametrize(
     ("user", "levels", "codes"),
     [
-        ("viewer", [1] * 7, [DENIED] * 3),
-        ("operator", [3, 3, 3, 1, 1, 1, 1], [NO_NUMBER, DENIED, DENIED]),
-        ("engineer", [3] * 6 + [1], [NO_NUMBER, "BadInvalidArgument", "Good"]),
+        ("viewer", [1, 1, 1, 1, 1, 5, 5], [DENIED] * 3),
+        ("operator", [3, 3, 3, 1, 1, 5, 5], [NO_NUMBER, DENIED, DENIED]),
+        ("engineer", [3, 3, 3, 3, 3, 7, 5], [NO_NUMBER, "BadInvalidArgument", "Good"]),
     ],
 )
 async def test_each_role_may_write_what_is_its_own(
@@ -237,7 +250,7 @@ async def test_each_role_may_write_what_is_its_own(
         told = await client.read_attributes(nodes, AttributeIds.UserAccessLevel)
         assert [v.Value.Value for v in told] == levels
         told = await client.read_attributes(nodes, AttributeIds.AccessLevel)
-        assert [v.Value.Value for v in told] == [3] * 6 + [1], "what the node allows at all"
+        assert [v.Value.Value for v in told] == [3] * 5 + [7, 5], "what the node allows at all; some have a past"
         asked = [("Cmd.TestRun", True, BOOL), ("Cmd.RecipeSelect", True, BOOL), (OVEN, 180.0, FLOAT)]
         assert await write(client, *asked) == codes
     assert [o.user for o in desk.orders] == (["engineer"] if user == "engineer" else [])
@@ -265,6 +278,7 @@ async def test_each_role_may_write_what_is_its_own(
         ("Params.Oven_Temp.EURange", 1, INT, {}, "BadNotWritable"),
         ("Cmd.AckCode", "X" * 257, TEXT, {}, "BadOutOfRange"),
         ("Cmd.AckCode", "a\x00b", TEXT, {}, "BadOutOfRange"),
+        ("Cmd.AckCode", "\udcff", TEXT, {}, "BadOutOfRange"),
         ("Cmd.AckCode", None, TEXT, {}, "BadTypeMismatch"),
         ("Cmd.CmdSeq", 41, INT, {}, "BadTypeMismatch"),
         ("Cmd.TestRun", 1, INT, {}, "BadTypeMismatch"),
@@ -307,6 +321,7 @@ async def test_only_values_can_be_written_and_only_good_ones(stand: OpcUaStand, 
         ("refused", "BadRequestNotAllowed"),
         ("range", "BadOutOfRange"),
         ("soon", "BadTooManyOperations"),
+        ("unsent", "BadInvalidState"),
         ("silent", "BadTimeout"),
     ],
 )

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import pytest_asyncio
@@ -14,8 +16,9 @@ from asyncua.ua.status_codes import StatusCodes
 from gateway.core.events import Alarm
 from gateway.opcua.alarm_texts import ALARMS
 from gateway.opcua.conditions import TYPES
+from gateway.opcua.event_items import EventItem
 from gateway.opcua.mv.namespace import mv
-from tests.integration.events_client import SERVER, STATION, Line, alarm, condition, line, of_type, watch
+from tests.integration.events_client import SERVER, STATION, Line, alarm, condition, line, of_type, select, watch
 from tests.integration.opcua_stand import OpcUaStand, nothing_left, opcua_stand
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -147,6 +150,21 @@ async def test_an_acknowledgement_that_cannot_be_kept_is_none(operator: Client, 
     assert [o.ending for o in feed.ops.orders.of(STATION)] == ["done"]
 
 
+async def test_a_comment_of_bytes_that_are_no_text_is_cleaned(operator: Client, feed: Line) -> None:
+    watcher = await watch(operator)
+    await feed.take(alarm())
+    (came,) = await watcher.wait(1)
+    assert await watcher.do(ACKNOWLEDGE, "CAMERA", came["EventId"], "0 \udcff\0") == 0
+    assert (await watcher.wait(2))[1]["Comment"].Text == "0 ?"
+    comment = ua.Variant(ua.LocalizedText("\udcff"), ua.VariantType.LocalizedText)
+    states, confirm_all = (ua.NodeId(f"{STATION}.VisionStateMachine{more}", 2) for more in ("", ".ConfirmAll"))
+    request = ua.CallMethodRequest(ObjectId=states, MethodId=confirm_all, InputArguments=[comment])
+    (result,) = await operator.uaclient.call([request])
+    assert result.StatusCode.is_good()
+    assert (await watcher.wait(3))[2]["Comment"].Text == "?"
+    assert [(o.what, o.comment) for o in feed.ops.orders.of(STATION)] == [("acknowledge", "0 ?"), ("confirm", "?")]
+
+
 async def test_a_client_that_comes_late_is_told_by_a_refresh(operator: Client, feed: Line) -> None:
     await feed.take(
         alarm(), alarm(Alarm.JOURNAL, all_active=BOTH, seq=2), alarm(Alarm.CLOCK, all_active=(*BOTH, "CLOCK"), seq=3)
@@ -185,6 +203,30 @@ async def test_a_refresh_goes_to_who_asked_and_no_other(stand: OpcUaStand, opera
         assert (len(other.seen), len(watcher.seen), len(second.seen)) == (0, 3, 0)
         assert await watcher.refresh() == 0
         await watcher.wait(6)
+
+
+async def test_a_refresh_lets_others_run_between_two_items(
+    operator: Client, feed: Line, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    watcher = await watch(operator)
+    item = ua.MonitoredItemCreateRequest(
+        ItemToMonitor=ua.ReadValueId(NodeId=SERVER, AttributeId=ua.AttributeIds.EventNotifier),
+        RequestedParameters=ua.MonitoringParameters(Filter=ua.EventFilter(SelectClauses=[select("Message")])),
+    )
+    params = ua.CreateMonitoredItemsParameters(SubscriptionId=watcher.subscription, ItemsToCreate=[item])
+    params.TimestampsToReturn = ua.TimestampsToReturn.Both
+    await operator.uaclient.create_monitored_items(params)
+    order: list[str] = []
+    refresh = EventItem.refresh
+
+    def noted(item: EventItem, *events: Any) -> None:
+        order.append("item")
+        asyncio.get_running_loop().call_soon(order.append, "others")
+        refresh(item, *events)
+
+    monkeypatch.setattr(EventItem, "refresh", noted)
+    assert await watcher.refresh() == 0
+    assert order == ["item", "others"] * 2
 
 
 async def test_a_condition_can_be_read_and_browsed(operator: Client, feed: Line) -> None:

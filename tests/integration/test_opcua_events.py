@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import pytest
 import pytest_asyncio
@@ -13,6 +14,7 @@ from asyncua.ua.object_ids import ObjectIds
 from asyncua.ua.status_codes import StatusCodes
 
 from gateway.core.events import Alarm
+from gateway.opcua import event_items
 from gateway.opcua.event_items import MAX_EVENT_ITEMS, MIN_QUEUE
 from gateway.opcua.mv.namespace import mv
 from tests.integration.events_client import (
@@ -276,6 +278,28 @@ async def test_a_subscription_has_so_many_items_of_events(stand: OpcUaStand) -> 
         )
         codes = [int(r.StatusCode.value) for r in await client.uaclient.create_monitored_items(create)]
     assert codes == [0] * (MAX_EVENT_ITEMS - 1) + [StatusCodes.BadTooManyMonitoredItems]
+
+
+async def test_whoever_has_many_items_of_events_leaves_one_to_everybody(
+    stand: OpcUaStand, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(event_items, "MAX_SHARED", 3)
+    item = ua.MonitoredItemCreateRequest(
+        ItemToMonitor=ua.ReadValueId(NodeId=SERVER, AttributeId=ua.AttributeIds.EventNotifier),
+        RequestedParameters=ua.MonitoringParameters(Filter=ua.EventFilter(SelectClauses=[select("Message")])),
+    )
+    codes: list[list[int]] = []
+    async with stand.connected() as many, stand.connected(user="operator") as few:
+        for client in (many, few):
+            made = await client.create_subscription(1000, mock.Mock())
+            create = ua.CreateMonitoredItemsParameters(
+                SubscriptionId=made.subscription_id,
+                TimestampsToReturn=ua.TimestampsToReturn.Both,
+                ItemsToCreate=[item] * (4 if client is many else 2),
+            )
+            codes.append([int(r.StatusCode.value) for r in await client.uaclient.create_monitored_items(create)])
+    full = StatusCodes.BadTooManyMonitoredItems
+    assert codes == [[0, 0, 0, full], [0, full]]
 
 
 async def test_a_wrong_field_is_a_mistake_of_the_caller(stand: OpcUaStand) -> None:

@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import pytest
 import pytest_asyncio
@@ -547,6 +548,19 @@ async def test_a_role_that_is_changed_counts_in_the_session_at_once(stand: OpcUa
             accounts["operator"] = was
 
 
+async def monitored(client: Client, *what: tuple[ua.NodeId, int]) -> list[int]:
+    """Ask to monitor attributes and return what became of each."""
+    made = await client.create_subscription(1000, mock.Mock())
+    params = ua.CreateMonitoredItemsParameters(
+        SubscriptionId=made.subscription_id,
+        TimestampsToReturn=ua.TimestampsToReturn.Both,
+        ItemsToCreate=[
+            ua.MonitoredItemCreateRequest(ItemToMonitor=ua.ReadValueId(node, attribute)) for node, attribute in what
+        ],
+    )
+    return [int(r.StatusCode.value) for r in await client.uaclient.create_monitored_items(params)]
+
+
 async def test_each_user_is_told_what_he_may_do(stand: OpcUaStand) -> None:
     writable = {"Cmd.TestRun": Role.OPERATOR, "Status.Ready": None}
     for user, role in (("viewer", Role.OBSERVER), ("operator", Role.OPERATOR), ("engineer", Role.ENGINEER)):
@@ -560,6 +574,10 @@ async def test_each_user_is_told_what_he_may_do(stand: OpcUaStand) -> None:
             get_items = client.get_node(ua.NodeId(ua.ObjectIds.Server_GetMonitoredItems))
             (may,) = await client.read_attributes([get_items], ua.AttributeIds.UserExecutable)
             assert may.Value.Value is False, "which is not served here"
+            codes = await monitored(
+                client, (tag.nodeid, ua.AttributeIds.UserAccessLevel), (get_items.nodeid, ua.AttributeIds.UserExecutable)
+            )
+            assert codes == [StatusCodes.BadNotSupported] * 2, "each user's own: there is no one value to monitor"
 
 
 # --- commissioning --------------------------------------------------------------------------------------------------------

@@ -16,7 +16,7 @@ from asyncua.ua.object_ids import ObjectIds
 from asyncua.ua.status_codes import StatusCodes
 
 from gateway.opcua import sessions
-from gateway.opcua.sessions import MAX_BROWSE, MAX_READ
+from gateway.opcua.sessions import MAX_BROWSE, MAX_PATH, MAX_READ
 from gateway.opcua.subscriptions import MAX_ITEMS_PER_SESSION, MAX_PUBLISHING_MS, MAX_SUBSCRIPTIONS_PER_SESSION
 from tests.integration.opcua_stand import (
     UP,
@@ -129,7 +129,7 @@ async def test_one_request_asks_for_so_much_and_no_more(stand: OpcUaStand) -> No
         assert await failing(session.read(ua.ReadParameters(NodesToRead=[what] * (MAX_READ + 1)))) == too_many
         browse = ua.BrowseDescription(NodeId=tag)
         assert await failing(session.browse(ua.BrowseParameters(NodesToBrowse=[browse] * (MAX_BROWSE + 1)))) == too_many
-        path = ua.BrowsePath(tag, ua.RelativePath([ua.RelativePathElement(TargetName=ua.QualifiedName("x"))] * 33))
+        path = ua.BrowsePath(tag, ua.RelativePath([ua.RelativePathElement(TargetName=ua.QualifiedName("x"))] * (MAX_PATH + 1)))
         assert await failing(session.translate_browsepaths_to_nodeids([path])) == too_many
 
 

@@ -15,12 +15,14 @@ from typing import Any
 import pytest
 import pytest_asyncio
 from asyncua import Client, ua
+from asyncua.common.utils import ServiceError
 from asyncua.ua.status_codes import StatusCodes
 from asyncua.ua.uaerrors import UaStatusCodeError
 
 from gateway.core.events import PartJudged
 from gateway.core.handshake import ErrorCode, OfflineReason
 from gateway.opcua.desk import Done, NobodyThere, Order, What
+from gateway.opcua.mv.handles import MOST
 from gateway.opcua.mv.ids import named, of
 from gateway.opcua.mv.namespace import mv
 from gateway.opcua.mv.recipe_calls import Recipe
@@ -487,6 +489,22 @@ async def test_a_result_is_found_by_its_id(stand: Stand) -> None:
         for unknown in ("Line1-0000000A-999", "Line2-0000000A-2", "Line1-000000FF-2", "", "2", "Line1-A-2", "ä"):
             answer = await call(client, RESULTS, "GetResultById", made(ResultIdDataType, Id=unknown), i32(0))
             assert answer[0] == StatusCodes.BadNotFound, unknown
+
+
+async def test_the_handles_of_a_session_are_out_of_another_s_reach_and_end_with_it(stand: Stand) -> None:
+    id = made(ResultIdDataType, Id="Line1-0000000A-2")
+    async with stand.opcua.connected() as client:
+        (mine,) = stand.opcua.iserver.sessions()
+        _, _, (handle, *_) = await call(client, RESULTS, "GetResultById", id, i32(1000))
+        async with stand.opcua.connected(user="operator") as other:
+            assert (await call(other, RESULTS, "ReleaseResultHandle", u32(handle)))[0] == StatusCodes.BadNotFound
+            for _ in range(MOST + 1):
+                assert (await call(other, RESULTS, "GetResultById", id, i32(1000)))[0] == 0
+        assert (await call(client, MANAGED, "ReleaseRecipeHandle", u32(handle)))[0] == StatusCodes.BadNotFound
+        assert await call(client, RESULTS, "ReleaseResultHandle", u32(handle)) == (0, [], [0])
+        _, _, (left, *_) = await call(client, RESULTS, "GetResultById", id, i32(1000))
+    with pytest.raises(ServiceError):
+        mine.handles.release(ua.NodeId(ua.String(f"{STATION}.{RESULTS}"), ua.Int16(2)), left)
 
 
 async def test_results_are_filtered_by_everything_that_they_have(stand: Stand) -> None:

@@ -2,69 +2,33 @@
 
 from __future__ import annotations
 
-import asyncio
-import json
-import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
 import pytest_asyncio
-from cryptography import x509
-from cryptography.hazmat.primitives.serialization import Encoding
 
 from gateway.core.events import Alarm
 from tests.integration.events_client import alarm, line
 from tests.integration.opcua_stand import PASSWORD, OpcUaStand, opcua_stand
+from tests.peers import peer
 
 pytestmark = [pytest.mark.peer, pytest.mark.asyncio(loop_scope="module")]
 
-HERE = Path(__file__).parent
 CAMERA = "ns=2;s=Line1.Cam1.Conditions.CAMERA"
 
 
 async def converse(stand: OpcUaStand, folder: Path) -> dict[str, Any]:
     """Run the client's sequence, let two alarms come while it watches, and return its answers."""
-    node = shutil.which("node")
-    if node is None:
-        pytest.skip("node is not installed")
-    if not (HERE / "node_modules" / "node-opcua-client").is_dir():
-        pytest.skip("node-opcua-client is not installed: run npm ci in tests/peers")
-    certificate = x509.load_der_x509_certificate(stand.own.certificate.read_bytes())
-    (folder / "client.pem").write_bytes(certificate.public_bytes(Encoding.PEM))
-    shutil.copy(stand.own.key, folder / "client.key")
-    shutil.copy(stand.pki / "own/certs/gateway.der", folder / "server.der")
+    peer.keys(folder, stand.own)
+    peer.server_certificate(folder, stand)
+    answers: dict[str, Any] = {}
     async with line(stand, folder) as feed:
         await feed.take(alarm(Alarm.JOURNAL))
-        client = await asyncio.create_subprocess_exec(
-            node,
-            str(HERE / "opcua_events.mjs"),
-            stand.server.url,
-            "Line1.Cam1",
-            str(folder),
-            PASSWORD,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE,
-            limit=1 << 22,
-        )
-        assert client.stdout is not None and client.stderr is not None
-        errors = asyncio.create_task(client.stderr.read())
-        answers: dict[str, Any] = {}
-        try:
-            async with asyncio.timeout(90):
-                while said := await client.stdout.readline():
-                    told = json.loads(said) if said.startswith(b"{") else {}
-                    if told.get("event") == "watching":
-                        await feed.take(alarm(Alarm.CAMERA, all_active=("JOURNAL", "CAMERA"), seq=2))
-                    else:
-                        answers = told or answers
-                await client.wait()
-        finally:
-            if client.returncode is None:
-                client.kill()
-                await client.wait()
-            words = (await errors).decode()
-        assert client.returncode == 0, words
+        async for said in peer.said("opcua_events.mjs", stand.server.url, "Line1.Cam1", str(folder), PASSWORD):
+            answers = said
+            if said.get("event") == "watching":
+                await feed.take(alarm(Alarm.CAMERA, all_active=("JOURNAL", "CAMERA"), seq=2))
     return answers
 
 

@@ -2,71 +2,38 @@
 
 from __future__ import annotations
 
-import asyncio
-import json
-import shutil
 from collections.abc import AsyncIterator
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import pytest
 import pytest_asyncio
-from cryptography import x509
-from cryptography.hazmat.primitives.serialization import Encoding
 
 from gateway.opcua.flat import HEALTH, MODES, TAGS
+from gateway.opcua.mv.namespace import URI
 from gateway.opcua.server import NAMESPACE
 from tests.integration.opcua_stand import APPLICATION, PASSED, UP, VALUES, OpcUaStand, opcua_stand
+from tests.peers import peer
 
 pytestmark = [pytest.mark.peer, pytest.mark.asyncio(loop_scope="module")]
 
-HERE = Path(__file__).parent
 CAPTURED = "2026-09-21T14:13:19.980Z"
 WRITTEN = "2026-09-21T14:13:20.000Z"
 
 
 async def converse(stand: OpcUaStand) -> dict[str, Any]:
     """Run the client's sequence, show a new result while it watches, and return its answers."""
-    node = shutil.which("node")
-    if node is None:
-        pytest.skip("node is not installed")
-    if not (HERE / "node_modules" / "node-opcua-client").is_dir():
-        pytest.skip("node-opcua-client is not installed: run npm ci in tests/peers")
     folder = stand.folder / "peer"
-    folder.mkdir()
-    certificate = x509.load_der_x509_certificate(stand.own.certificate.read_bytes())
-    (folder / "client.pem").write_bytes(certificate.public_bytes(Encoding.PEM))
-    shutil.copy(stand.own.key, folder / "client.key")
-    shutil.copy(stand.pki / "own/certs/gateway.der", folder / "server.der")
-    shutil.copy(stand.own.certificate, stand.pki / "trusted/certs/peer.der")
-    client = await asyncio.create_subprocess_exec(
-        node,
-        str(HERE / "opcua_client.mjs"),
-        stand.server.url,
-        "Line1.Cam1",
-        str(folder),
-        stand.password,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-        limit=1 << 22,
-    )
-    assert client.stdout is not None and client.stderr is not None
-    errors = asyncio.create_task(client.stderr.read())
+    peer.keys(folder, stand.own)
+    peer.server_certificate(folder, stand)
     answers: dict[str, Any] = {}
-    async with asyncio.timeout(90):
-        while line := await client.stdout.readline():
-            said = json.loads(line) if line.startswith(b"{") else {}
-            if said.get("event") == "watching":
-                await stand.show(
-                    replace(PASSED, seq=2, part_id=78, disposition="FAIL", defect="scratch", label="scratch"),
-                    station="Line1.Cam1",
-                )
-            else:
-                answers = said or answers
-        await client.wait()
-    assert client.returncode == 0, (await errors).decode()
-    await errors
+    async for said in peer.said("opcua_client.mjs", stand.server.url, "Line1.Cam1", str(folder), stand.password):
+        answers = said
+        if said.get("event") == "watching":
+            await stand.show(
+                replace(PASSED, seq=2, part_id=78, disposition="FAIL", defect="scratch", label="scratch"),
+                station="Line1.Cam1",
+            )
     return answers
 
 
@@ -79,7 +46,7 @@ async def answers(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[dic
 
 async def test_the_channel_is_signed_and_encrypted(answers: dict[str, Any]) -> None:
     assert answers["channel"] == {"policy": "Aes256_Sha256_RsaPss", "mode": "SignAndEncrypt"}
-    assert answers["namespaces"] == ["http://opcfoundation.org/UA/", APPLICATION, NAMESPACE]
+    assert answers["namespaces"] == ["http://opcfoundation.org/UA/", APPLICATION, NAMESPACE, URI]
 
 
 async def test_whoever_has_no_security_or_no_password_stays_outside(answers: dict[str, Any]) -> None:

@@ -14,7 +14,6 @@ from asyncua.ua.status_codes import StatusCodes
 
 from gateway.opcua.archive import Archive
 from gateway.opcua.methods import Caller, Handler
-from gateway.opcua.mv.handles import Handles
 from gateway.opcua.mv.outputs import NO_ERROR, boolean, number, structure
 from gateway.opcua.mv.results import id_of, made, utc
 from gateway.opcua.mv.structs import ConfigurationDataType, ConfigurationIdDataType
@@ -34,7 +33,6 @@ class ConfigurationCalls:
         """Take whose configuration, and who knows it."""
         self._line = line
         self._archive = archive
-        self._handles = Handles()
         self.handlers: dict[str, Handler] = {
             "ActivateConfiguration": self._activate,
             "GetConfigurationById": self._by_id,
@@ -66,14 +64,14 @@ class ConfigurationCalls:
 
     async def _by_id(self, caller: Caller, owner: ua.NodeId, args: list[Any]) -> Sequence[ua.Variant]:
         active = self._the_active(args[0])
-        return [self._handles.give(caller.session_id, args[1]), structure(active), NO_ERROR]
+        return [caller.handles.give(owner, args[1]), structure(active), NO_ERROR]
 
     async def _listed(self, caller: Caller, owner: ua.NodeId, args: list[Any]) -> Sequence[ua.Variant]:
         active, start = self.active(), args[1]
         listed = [active] if active is not None and start == 0 else []
-        handle = self._handles.give(caller.session_id, args[2])
+        handle = caller.handles.give(owner, args[2])
         return [boolean(True), number(len(listed)), handle, structure(listed), NO_ERROR]
 
     async def _release(self, caller: Caller, owner: ua.NodeId, args: list[Any]) -> Sequence[ua.Variant]:
-        self._handles.release(caller.session_id, args[0])
+        caller.handles.release(owner, args[0])
         return [NO_ERROR]

@@ -18,7 +18,6 @@ from asyncua.ua.status_codes import StatusCodes
 
 from gateway.opcua.desk import Desk, Done, Order, What, Why
 from gateway.opcua.methods import ArgumentError, Caller, Handler
-from gateway.opcua.mv.handles import Handles
 from gateway.opcua.mv.outputs import NO_ERROR, boolean, number, structure
 from gateway.opcua.mv.results import id_of, recipe_id
 from gateway.opcua.mv.structs import RecipeIdInternalDataType, TriStateBoolean
@@ -69,7 +68,6 @@ class RecipeCalls:
         self._recipes = recipes
         self._in_force = in_force
         self._desk = desk
-        self._handles = Handles()
         self._orders: set[asyncio.Task[Done]] = set()
         self.handlers: dict[str, Handler] = {
             "GetRecipeListFiltered": self._listed,
@@ -103,7 +101,7 @@ class RecipeCalls:
             and (prepared == TriStateBoolean.DONTCARE_2 or bool(prepared) == (r.number == in_force))
         ]
         listed = [r.internal_id for r in found[start : start + most if most else None]]
-        handle = self._handles.give(caller.session_id, timeout)
+        handle = caller.handles.give(owner, timeout)
         complete = start + len(listed) >= len(found)
         return [boolean(complete), number(len(listed)), handle, structure(listed), NO_ERROR]
 
@@ -138,5 +136,5 @@ class RecipeCalls:
         return True
 
     async def _release(self, caller: Caller, owner: ua.NodeId, args: list[Any]) -> Sequence[ua.Variant]:
-        self._handles.release(caller.session_id, args[0])
+        caller.handles.release(owner, args[0])
         return [NO_ERROR]

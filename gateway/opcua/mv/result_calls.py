@@ -14,7 +14,6 @@ from gateway.core.events import PartJudged
 from gateway.opcua.archive import Archive, Filter, active_at
 from gateway.opcua.methods import Caller, Handler
 from gateway.opcua.mv.configuration import configuration_id
-from gateway.opcua.mv.handles import Handles
 from gateway.opcua.mv.outputs import NO_ERROR, boolean, number, structure
 from gateway.opcua.mv.results import id_of, result_of
 from gateway.opcua.mv.structs import (
@@ -40,7 +39,6 @@ class ResultCalls:
         """Take whose results, and where they are."""
         self._line = line
         self._archive = archive
-        self._handles = Handles()
         self.handlers: dict[str, Handler] = {
             "GetResultById": self._by_id,
             "GetResultComponentsById": self._components,
@@ -68,13 +66,13 @@ class ResultCalls:
 
     async def _by_id(self, caller: Caller, owner: ua.NodeId, args: list[Any]) -> Sequence[ua.Variant]:
         result = await self._find(args[0])
-        return [self._handles.give(caller.session_id, args[1]), structure(result), NO_ERROR]
+        return [caller.handles.give(owner, args[1]), structure(result), NO_ERROR]
 
     async def _components(self, caller: Caller, owner: ua.NodeId, args: list[Any]) -> Sequence[ua.Variant]:
         r = await self._find(args[0])
         return [
             boolean(False),
-            self._handles.give(caller.session_id, args[1]),
+            caller.handles.give(owner, args[1]),
             boolean(False),
             boolean(False),
             ua.Variant(r.ResultState, ua.VariantType.Int32),
@@ -113,9 +111,9 @@ class ResultCalls:
             except GatewayError as error:
                 raise ServiceError(StatusCodes.BadResourceUnavailable) from error
         results = [self.result(record) for record in found.parts]
-        handle = self._handles.give(caller.session_id, timeout)
+        handle = caller.handles.give(owner, timeout)
         return [boolean(found.complete), number(len(results)), handle, structure(results), NO_ERROR]
 
     async def _release(self, caller: Caller, owner: ua.NodeId, args: list[Any]) -> Sequence[ua.Variant]:
-        self._handles.release(caller.session_id, args[0])
+        caller.handles.release(owner, args[0])
         return [NO_ERROR]

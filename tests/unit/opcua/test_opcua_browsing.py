@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
+import random
+
 import pytest
 import pytest_asyncio
 from asyncua import Server, ua
+from asyncua.common.utils import ServiceError
 from asyncua.server.address_space import AddressSpace, ViewService
 from asyncua.ua.status_codes import StatusCodes
 
@@ -123,3 +127,77 @@ async def test_one_answer_holds_so_many_and_no_more(aspace: AddressSpace, monkey
     assert first.ContinuationPoint and second.ContinuationPoint
     (more,) = browser.go_on(ua.BrowseNextParameters(False, [second.ContinuationPoint]))
     assert [r.NodeId for r in more.References] == [r.NodeId for r in first.References]
+
+
+# --- paths of names -------------------------------------------------------------------------------------------------------
+
+KINDS = [ua.ObjectIds.References, ua.ObjectIds.HierarchicalReferences, ua.ObjectIds.Organizes, ua.ObjectIds.HasComponent, 0]
+STARTS = [ua.ObjectIds.RootFolder, ua.ObjectIds.ObjectsFolder, ua.ObjectIds.Server, ua.ObjectIds.BaseObjectType]
+
+
+def walked(space: AddressSpace, pick: random.Random) -> ua.BrowsePath:
+    """Return a path along references that there are, with a wrong turn here and there."""
+    here = start = ua.NodeId(pick.choice(STARTS))
+    elements = []
+    for _ in range(pick.randrange(5)):
+        node = space.get(here)
+        if node is None or not node.references:
+            break
+        ref = pick.choice(node.references)
+        kind = pick.choice([ref.ReferenceTypeId, *map(ua.NodeId, KINDS), ua.NodeId(88_888_888)])
+        name = pick.choice([*[ref.BrowseName] * 9, ua.QualifiedName("nowhere"), None])
+        inverse = ref.IsForward is False if pick.random() < 0.95 else ref.IsForward
+        elements.append(ua.RelativePathElement(kind, inverse, pick.random() < 0.8, name))
+        here = ref.NodeId
+    begin = start if pick.random() < 0.95 else ua.NodeId(99_999_999)
+    return ua.BrowsePath(begin, ua.RelativePath(elements))
+
+
+async def test_paths_lead_where_the_library_says(aspace: AddressSpace) -> None:
+    pick = random.Random(7)
+    paths = [path for _ in range(3000) if (path := walked(aspace, pick)).RelativePath.Elements]
+    theirs = ViewService(aspace).translate_browsepaths_to_nodeids(paths)
+    ours = await Browser(aspace).follow(paths)
+    assert [r.StatusCode.value for r in ours] == [r.StatusCode.value for r in theirs]
+    assert [r.Targets for r in ours] == [[t for n, t in enumerate(r.Targets) if t not in r.Targets[:n]] for r in theirs]
+    assert sum(bool(r.Targets) for r in ours) > 300
+    assert len({r.StatusCode.value for r in ours}) == 4, "found, no match, no name, no such node"
+
+
+async def test_no_path_is_nothing_to_do(aspace: AddressSpace) -> None:
+    (result,) = await Browser(aspace).follow([ua.BrowsePath(ua.NodeId(ua.ObjectIds.RootFolder))])
+    assert result.StatusCode.value == StatusCodes.BadNothingToDo
+
+
+def to_and_fro(times: int) -> list[ua.BrowsePath]:
+    """Return paths over the type that has most references, each of 20 names."""
+    structure, kind = ua.NodeId(ua.ObjectIds.Structure), ua.NodeId(ua.ObjectIds.HasSubtype)
+    down = ua.RelativePathElement(kind, False, True, ua.QualifiedName("Argument"))
+    up = ua.RelativePathElement(kind, True, True, ua.QualifiedName("Structure"))
+    return [ua.BrowsePath(structure, ua.RelativePath([down, up] * 10)) for _ in range(times)]
+
+
+async def test_others_have_their_turn_while_paths_are_followed(aspace: AddressSpace, monkeypatch: pytest.MonkeyPatch) -> None:
+    turns = 0
+
+    async def other() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    task = asyncio.create_task(other())
+    monkeypatch.setattr(browsing, "YIELD_STEPS", 100)
+    results = await Browser(aspace).follow(to_and_fro(20))
+    task.cancel()
+    assert all(r.Targets[0].TargetId == ua.NodeId(ua.ObjectIds.Structure) for r in results)
+    assert turns >= 200, "at each of the 200 visits of a node with hundreds of references"
+
+
+async def test_a_request_whose_paths_are_too_long_a_way_is_refused(
+    aspace: AddressSpace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(browsing, "MAX_STEPS", 1000)
+    with pytest.raises(ServiceError) as refused:
+        await Browser(aspace).follow(to_and_fro(20))
+    assert refused.value.code == StatusCodes.BadTooManyOperations

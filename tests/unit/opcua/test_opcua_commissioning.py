@@ -81,3 +81,13 @@ def test_a_request_that_others_could_have_written_or_for_too_long_is_passed_over
     assert not one.look()
     ask(tmp_path, MAX_MINUTES + 1)
     assert not one.look() and not (tmp_path / RUNNING).exists() and one.told == []
+
+
+def test_it_stays_off_where_nobody_could_see_it(tmp_path: Path) -> None:
+    one = Mode(tmp_path)
+    (tmp_path / RUNNING).mkdir()  # so that the file cannot be written, whoever runs the test
+    ask(tmp_path, 30)
+    assert not one.look() and one.told == []
+    (tmp_path / ASKED).write_text('{"minutes": 1%s}' % ("0" * 400))
+    (tmp_path / ASKED).chmod(0o600)
+    assert not one.look(), "a number that is too large is no request"

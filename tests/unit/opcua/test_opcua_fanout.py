@@ -18,6 +18,7 @@ from asyncua.ua.ua_binary import struct_from_binary, struct_to_binary
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from gateway.opcua import budget, fanout, subscriptions
 from gateway.opcua.fanout import OVERFLOW, encode
 from gateway.opcua.subscriptions import Subscription, Subscriptions
 
@@ -403,3 +404,90 @@ async def test_a_value_that_does_not_fit_its_type_spoils_no_subscription() -> No
 @pytest.mark.parametrize("v", [1.5, [1.0, 2.0]])
 def test_a_value_is_encoded_as_the_library_does(v: Any, status: ua.StatusCode | None) -> None:
     assert encode(value(v, 3, status), Stamps.Both) == struct_to_binary(value(v, 3, status))
+
+
+# --- within bounds ----------------------------------------------------------------------------------------------------------
+
+
+def size(message: ua.PublishResult) -> int:
+    return sum(len(body_of(p)) for p in message.NotificationMessage.NotificationData)
+
+
+async def test_what_is_too_much_for_one_message_goes_on_in_the_next(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(budget, "MAX_ANSWER", 300)
+    bench = Bench()
+    ours = await bench.ours()
+    for n in range(20):
+        await monitor(ours, n % 3, ClientHandle=n)
+    for v in (1.0, 2.0, 3.0):
+        await bench.write(0, v)  # items whose queues are sent in part, too
+    await ours.publish_results()
+    sent = bench.messages(ours)
+    assert [m.MoreNotifications for m in sent] == [True] * (len(sent) - 1) + [False]
+    assert max(map(size, sent)) <= 300 + 8 and len(sent) > 3, "with two counts"
+    seen = [n for m in sent for n in notifications(m)]
+    assert [n.ClientHandle for n in seen if n.Value.Value.Value == 0.0] == list(range(20)), "all of them, none twice"
+    assert values([n for n in seen if n.ClientHandle == 0]) == [0.0, 1.0, 2.0, 3.0]
+
+
+async def test_a_value_that_is_larger_than_a_message_is_sent_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(budget, "MAX_ANSWER", 1)
+    bench = Bench()
+    ours = await bench.ours()
+    for n in range(3):
+        await monitor(ours, n)
+    await ours.publish_results()
+    assert [len(notifications(m)) for m in bench.messages(ours)] == [1, 1, 1]
+
+
+async def test_between_messages_others_have_their_turn(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(budget, "MAX_ANSWER", 1)
+    bench = Bench()
+    ours = await bench.ours()
+    for n in range(3):
+        await monitor(ours, n)
+    turns: list[int] = []
+    asyncio.get_running_loop().call_soon(lambda: turns.append(len(bench.sent[id(ours)])))
+    await ours.publish_results()
+    assert turns[0] < 3, "not only when all is sent"
+
+
+async def test_items_that_begin_with_one_value_share_its_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
+    encoded: list[ua.DataValue] = []
+
+    def counting(value: ua.DataValue, stamps: int, *, overflow: int = 0) -> bytes:
+        encoded.append(value)
+        return encode(value, stamps, overflow=overflow)
+
+    monkeypatch.setattr(fanout, "encode", counting)
+    bench = Bench()
+    ours = await bench.ours()
+    for n in range(50):
+        await monitor(ours, 0, ClientHandle=n)
+    assert len(await bench.publish(ours)) == 50
+    assert len(encoded) == 1
+    await bench.write(0, 7.0)
+    await monitor(ours, 0, ClientHandle=50)
+    assert values(await bench.publish(ours)) == [7.0] * 51
+    assert len(encoded) == 2
+
+
+async def test_a_session_keeps_so_many_bytes_that_were_not_acknowledged(monkeypatch: pytest.MonkeyPatch) -> None:
+    bench = Bench()
+    first, second = await bench.ours(), await bench.ours()
+    for one in (first, second):
+        await monitor(one, 0)
+    await bench.publish(second)
+    await first.publish_results()
+    (message,) = bench.messages(first)
+    monkeypatch.setattr(subscriptions, "MAX_KEPT", 3 * size(message))
+    for v in (1.0, 2.0, 3.0):
+        await bench.write(0, v)
+        await first.publish_results()
+    *_, last = bench.messages(first)
+    assert list(last.AvailableSequenceNumbers) == [3, 4], "the other subscription's message counts, and stays"
+    assert first.kept + second.kept <= 3 * size(message)
+    assert first.republish(4).NotificationData
+    assert second.republish(1).NotificationData
+    with pytest.raises(ServiceError):
+        first.republish(2)

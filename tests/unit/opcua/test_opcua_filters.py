@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import re
 import uuid
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
+from unittest import mock
 
 import pytest
 from asyncua import ua
@@ -14,12 +16,12 @@ from asyncua.ua.status_codes import StatusCodes
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gateway.opcua import conversions, filters
+from gateway.opcua import conversions, filters, operators
 from gateway.opcua.conversions import NULL
-from gateway.opcua.event_data import EventData
+from gateway.opcua.event_data import MAX_MESSAGE, EventData
 from gateway.opcua.event_types import BASE_EVENT, standard
-from gateway.opcua.filters import CONDITION, CheckedFilter, check
-from gateway.opcua.like import like
+from gateway.opcua.filters import CONDITION, MAX_LIKES, CheckedFilter, check
+from gateway.opcua.like import MAX_PATTERN, Pattern
 
 Op = ua.FilterOperator
 V = ua.VariantType
@@ -418,6 +420,14 @@ def as_expression(pattern: str) -> str | None:
     return out
 
 
+def like(subject: str, pattern: str) -> bool:
+    """Return whether it fits; nothing fits a pattern that is none."""
+    try:
+        return Pattern(pattern).fits(subject)
+    except ValueError:
+        return False
+
+
 @settings(max_examples=500)
 @given(st.text(ALPHABET, max_size=8), st.text(ALPHABET, max_size=8))
 def test_like_agrees_with_a_regular_expression(subject: str, pattern: str) -> None:
@@ -439,8 +449,67 @@ def test_like(subject: str, pattern: str, fits: bool) -> None:
     assert like(subject, pattern) is fits
 
 
-def test_a_hostile_pattern_takes_no_longer_than_its_length_says() -> None:
-    assert not like("a" * 1000, "%a" * 300 + "%b")
+class Steps(str):
+    """A text that counts how many of its characters were looked at."""
+
+    seen = 0
+
+    def __iter__(self) -> Iterator[str]:
+        for c in str(self):
+            self.seen += 1
+            yield c
+
+
+def test_a_hostile_pattern_takes_one_step_a_character() -> None:
+    subject, pattern = Steps("a" * MAX_MESSAGE), Pattern("%a" * 31 + "%b")
+    with mock.patch.object(pattern, "_mask", wraps=pattern._mask) as masked:
+        assert not pattern.fits(subject) and not pattern.fits(subject)
+    assert subject.seen == 2 * MAX_MESSAGE and masked.call_count == 1
+
+
+def test_a_pattern_is_short_and_a_literal_and_there_are_few() -> None:
+    subject, longest = field("Text"), lit("%" * MAX_PATTERN, V.String)
+    assert passes(el(Op.Like, subject, longest))
+    for pattern in (lit("%" * (MAX_PATTERN + 1), V.String), lit("[a", V.String), lit(1, V.Int32), field("Text"), at(1)):
+        checked, told, code = check(asked(el(Op.Like, subject, pattern), el(Op.IsNull, subject)), TYPES)
+        assert checked is None and code == StatusCodes.BadEventFilterInvalid and told is not None
+        (element, _) = told.WhereClauseResult.ElementResults
+        assert [int(c.value) for c in element.OperandStatusCodes] == [0, StatusCodes.BadFilterLiteralInvalid]
+    many = [el(Op.Like, subject, longest)] * (MAX_LIKES + 1)
+    assert check(asked(*many[1:]), TYPES)[2] == 0
+    assert check(asked(*many), TYPES)[0] is None
+    assert check(asked(*many), TYPES)[2] == StatusCodes.BadMonitoredItemFilterUnsupported
+
+
+def test_like_does_not_know_what_a_text_is_that_is_longer_than_any() -> None:
+    texts = {name: ua.Variant("a" * n, V.String) for name, n in (("Text", MAX_MESSAGE), ("Words", MAX_MESSAGE + 1))}
+    long = EventData(type_id=GRANDCHILD, notifiers=(), values={((0, name),): value for name, value in texts.items()})
+    found = {}
+    for name in texts:
+        here = el(Op.Like, field(name), lit("%", V.String))
+        found[name] = [sound(*e).passes(long, TYPES) for e in ([here], [el(Op.Not, at(1)), here])]
+    assert found == {"Text": [True, False], "Words": [False, False]}
+
+
+def test_what_no_event_can_change_is_evaluated_once() -> None:
+    literals = [el(Op.Equals, lit("a" * 1000, V.String), lit("b", V.String)), el(Op.Not, at(5)), el(Op.IsNull, TRUE)]
+    shown = [
+        el(Op.Or, at(1), at(4)),
+        el(Op.Or, at(2), at(3)),
+        *literals[:1],
+        el(Op.Not, at(5)),
+        el(Op.Equals, field("Number"), lit(800, V.Int32)),
+        literals[2],
+    ]
+    checked = sound(*shown)
+    with mock.patch.object(operators, "evaluate", wraps=operators.evaluate) as evaluated:
+        assert checked.passes(event(), TYPES)
+    assert [call.args[0] for call in evaluated.call_args_list] == [Op.Equals, Op.Or]
+
+
+def test_a_long_text_is_no_number_and_is_not_searched_for_one() -> None:
+    assert passes(el(Op.Equals, field("Number"), lit(" " * 61 + "800", V.String)))
+    assert not passes(el(Op.Equals, field("Number"), lit(" " * 62 + "800", V.String)))
 
 
 def test_the_base_type_is_the_standard_s() -> None:

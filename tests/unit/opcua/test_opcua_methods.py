@@ -14,6 +14,7 @@ from asyncua.ua.status_codes import StatusCodes
 
 from gateway.opcua.access import Role
 from gateway.opcua.methods import Argument, ArgumentError, Method, Methods, argument, mismatch, value_of
+from gateway.opcua.mv.handles import Handles
 from gateway.opcua.mv.namespace import mv
 from gateway.opcua.mv.structs import PartIdDataType, ResultIdDataType
 
@@ -29,6 +30,7 @@ class Caller:
     role: Role = Role.OPERATOR
     user_name: str = "anna"
     session_id: ua.NodeId = field(default_factory=ua.NodeId)
+    handles: Handles = field(default_factory=Handles)
 
 
 class Handler:
@@ -154,6 +156,24 @@ def test_types_and_ranks_are_taken_at_their_word(want: Argument, got: ua.Variant
     assert mismatch(want, got) == code
     if not code:
         assert value_of(want, got) == value
+
+
+@pytest.mark.parametrize(
+    ("want", "given", "seen"),
+    [
+        (argument("T", ObjectIds.String), "0 \udcff\0", "0 ?"),
+        (argument("T", ObjectIds.LocalizedText), ua.LocalizedText("\ud83d", "\udcff"), ua.LocalizedText("?", "?")),
+        (argument("T", ObjectIds.String, rank=1), ["\udcff", "x" * 9000], ["?", "x" * 1000]),
+        (argument("B", ObjectIds.ByteString), b"\xff\0", b"\xff\0"),
+        (RESULT_ID, ResultIdDataType(Id="\udcff"), ResultIdDataType(Id="?")),
+        (ANYTHING, [ua.Variant("\udcff", ua.VariantType.String)], [ua.Variant("?", ua.VariantType.String)]),
+    ],
+)
+async def test_a_handler_gets_no_text_that_cannot_be_stored(want: Argument, given: Any, seen: Any) -> None:
+    registry, handler = Methods(), Handler()
+    registry.add(Method(inputs=(want,), handler=handler), ids=[METHOD])
+    assert (await call(registry, ua.Variant(given, want.variant))).StatusCode.is_good()
+    assert handler.calls == [(OBJECT, [seen])]
 
 
 def test_an_argument_tells_itself() -> None:

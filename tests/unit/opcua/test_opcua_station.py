@@ -41,6 +41,7 @@ FAILED = replace(PASSED, disposition="FAIL", defect="scratch", label="scratch", 
 UNSEEN = replace(
     PASSED, disposition="NOT_INSPECTED", label="", scores={}, t_exposed_mono_ns=0, t_frame_mono_ns=0, reasons=("no frame came",)
 )
+PROCESS = ProcessValues(line="Line1", t_utc_ns=NOW, values={"Speed": 2.5}, mode="AUTOMATIC")
 
 
 def by_tag(updates: Iterable[Update]) -> dict[str, Update]:
@@ -264,6 +265,23 @@ def test_control_that_does_not_answer_is_a_fault_and_nothing_of_it_is_current() 
     assert by_tag(updates)["Status.RecipeName"].quality is Quality.UNCERTAIN
     assert station.alive(False, NOW + 2 * S) == []
     assert values(station.alive(True, NOW + 3 * S))["Status.Online"] is True
+
+
+def test_what_a_journal_tells_of_a_control_that_is_gone_is_not_of_now() -> None:
+    station = Station(PARAMS)
+    station.initial(NOW)
+    station.alive(False, NOW)
+    alarm = AlarmChanged(line="Line1", t_utc_ns=NOW, code="RECIPE", active=True, all_active=("RECIPE",))
+    updates = [u for r in (UP, PROCESS, PASSED, alarm) for u in station.apply(r)]
+    last = by_tag(updates)
+    assert why(updates)["Params.Speed"] == why(updates)["Plc.Mode"] == "link" and station.holds("Speed") is None
+    not_good = ("Result.Ok", "Result.CommitSeq", "Status.AlarmCount", "Status.Alarms", "Status.RecipeName")
+    assert {last[tag].quality for tag in not_good} == {Quality.UNCERTAIN}
+    again = by_tag(station.alive(True, NOW + S))
+    assert again["Params.Speed"].quality is Quality.UNCERTAIN, "until control says it again"
+    assert again["Status.AlarmCount"].quality is Quality.GOOD
+    station.apply(PROCESS)
+    assert station.holds("Speed") == (2.5, NOW)
 
 
 def test_control_that_never_answered_is_offline_without_a_model() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -16,7 +17,7 @@ from gateway.opcua.desk import Done, Order, What
 from gateway.opcua.flat import Param
 from gateway.record.ops import OpsDatabase
 from gateway.services.audit import CUT_OFF, EVERY_S, KINDS
-from gateway.services.desk import GONE, Desks, LineDesk
+from gateway.services.desk import BUSY, GONE, Desks, LineDesk
 
 STATION = "Press.Cam1"
 FORCE = Param(name="Force", unit="kN", range=(80.0, 120.0), step=4.0, rate_per_min=2.0)
@@ -31,8 +32,11 @@ class FakeControl:
         self.result: str | None = "confirmed"
         self.commands: list[Command] = []
         self.takes = True
+        self.go = asyncio.Event()
+        self.go.set()
 
-    async def ask(self, command: Command, timeout_s: float, on_write: Callable[[], None]) -> Answer | None:
+    async def ask_in_turn(self, command: Command, timeout_s: float, on_write: Callable[[], None]) -> Answer | None:
+        await self.go.wait()
         if not self.takes:
             return None
         on_write()
@@ -71,6 +75,7 @@ class Rig:
             STATION,
             "Press",
             params=(FORCE, SLOW, Param(name="Free")),
+            recipes={1: "thin", 3: "thick"},
             ops=self.ops,
             control=self.control,
             holds=self.holds,
@@ -198,7 +203,7 @@ async def test_a_value_that_was_read_back_counts_until_a_newer_one_is_shown(rig:
 async def test_a_value_that_is_not_known_cannot_be_moved(rig: Rig) -> None:
     del rig.held["Force"]
     done = await rig.ask(What.ADJUST, "Force", 101.0)
-    assert (done.why, done.text) == ("refused", "it is not known what the PLC holds of Force now")
+    assert (done.why, done.text) == ("unsent", "it is not known what the PLC holds of Force now")
 
 
 async def test_a_parameter_is_moved_so_often_and_no_more(rig: Rig) -> None:
@@ -216,9 +221,45 @@ async def test_a_parameter_is_moved_so_often_and_no_more(rig: Rig) -> None:
     assert (await rig.ask(What.ADJUST, "Slow", 7.0)).text == "1 moves in the last 600 s, 1 allowed"
 
 
-@pytest.mark.parametrize(
-    ("what", "name", "value"), [(What.ACKNOWLEDGE, "", 0.0), (What.RECIPE, "", 1.5), (What.RECIPE, "", float("inf"))]
-)
+async def test_those_who_ask_at_the_same_time_count_too(rig: Rig) -> None:
+    rig.control.go.clear()
+    asked = [asyncio.create_task(rig.ask(What.ADJUST, "Force", 101.0)) for _ in range(5)]
+    await asyncio.sleep(0)
+    rig.control.go.set()
+    done = await asyncio.gather(*asked)
+    assert [d.why for d in done] == ["", "", "soon", "soon", "soon"]
+    assert len(rig.control.commands) == 2
+
+
+async def test_what_was_not_sent_gives_back_its_own_place_alone(rig: Rig) -> None:
+    assert (await rig.ask(What.ADJUST, "Force", 101.0)).ok
+    rig.now_s += 50
+    rig.control.takes = False
+    done = await rig.ask(What.ADJUST, "Force", 102.0)
+    assert (done.why, done.text) == ("unsent", BUSY)
+    rig.control.takes = True
+    assert (await rig.ask(What.ADJUST, "Force", 102.0)).ok
+    rig.now_s += 11  # the first one counts no more
+    assert (await rig.ask(What.ADJUST, "Force", 103.0)).ok
+    assert (await rig.ask(What.ADJUST, "Force", 104.0)).why == "soon"
+
+
+async def test_a_move_without_an_answer_counts(rig: Rig) -> None:
+    rig.control.result = None
+    for _ in range(2):
+        assert (await rig.ask(What.ADJUST, "Force", 101.0)).why == "silent"
+    assert (await rig.ask(What.ADJUST, "Force", 101.0)).why == "soon"
+
+
+@pytest.mark.parametrize("number", [0.0, 2.0, 1.5, -1.0, float("inf")])
+async def test_a_recipe_that_the_line_has_not_is_never_asked_for(rig: Rig, number: float) -> None:
+    done = await rig.ask(What.RECIPE, value=number, number=4)
+    assert (done.why, done.text) == ("range", f"there is no recipe {number:g}; gateway.yaml has: 1 thin, 3 thick")
+    assert rig.control.commands == []
+    assert rig.rows() == [(What.RECIPE, "", 4, "range", done.text)]
+
+
+@pytest.mark.parametrize(("what", "name", "value"), [(What.ACKNOWLEDGE, "", 0.0), (What.RECIPE, "", 1.5)])
 async def test_what_says_nothing_never_leaves(rig: Rig, what: What, name: str, value: float) -> None:
     assert not (await rig.ask(what, name, value)).ok
     assert rig.control.commands == []
@@ -227,11 +268,23 @@ async def test_what_says_nothing_never_leaves(rig: Rig, what: What, name: str, v
 @pytest.mark.parametrize("what", [What.TEST_RUN, What.ERROR_RESET, What.RECIPE])
 async def test_a_line_that_is_not_there_is_told_at_once(rig: Rig, what: What) -> None:
     rig.control.alive = False
-    done = await rig.ask(what, number=4)
-    assert (done.ok, done.text) == (False, GONE)
-    assert rig.rows() == [(what, "", 4, "refused", GONE)], "with a number it is written down at once"
+    done = await rig.ask(what, value=3, number=4)
+    assert (done.ok, done.text, done.why) == (False, GONE, "unsent")
+    assert rig.rows() == [(what, "", 4, "unsent", GONE)], "with a number it is written down at once"
+    last = rig.desk.audit.last_command()
+    assert last is not None and last.done == done
     rig.control.alive, rig.control.takes = True, False
-    assert (await rig.ask(what)).text == GONE, "it went between two signs of life"
+    assert await rig.ask(what, value=3) == Done(ok=False, text=BUSY, why="unsent")
+
+
+async def test_a_line_that_goes_while_it_is_asked_was_not_sent_anything(rig: Rig) -> None:
+    rig.control.takes = False
+    rig.control.go.clear()
+    asked = asyncio.create_task(rig.ask(What.TEST_RUN))
+    await asyncio.sleep(0)
+    rig.control.alive = False
+    rig.control.go.set()
+    assert await asked == Done(ok=False, text=GONE, why="unsent")
 
 
 async def test_a_command_without_an_answer_may_have_been_carried_out(rig: Rig) -> None:
@@ -325,3 +378,15 @@ async def test_each_station_has_its_desk(rig: Rig) -> None:
     desks.refused(STATION, "eva", "node", "1", "BadOutOfRange")
     rig.desk.audit.flush()
     assert rig.rows()[-1] == ("write", "node", 0, "refused", "BadOutOfRange")
+
+
+async def test_much_that_is_refused_makes_no_command_forgotten(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gateway.record.orders.MAX_ORDERS", 5)
+    assert (await rig.ask(What.RECIPE, "", 3, number=7)).ok
+    for i in range(50):
+        rig.desk.audit.refuse("viewer", "write", "Params.Force", f"{i} \udcff", "BadUserAccessDenied")
+        rig.now_s += EVERY_S
+        rig.desk.audit.flush()
+    assert [r for r in rig.rows() if r[2]] == [(What.RECIPE, "", 7, "done", "confirmed")]
+    last = rig.make().audit.last_command()
+    assert last is not None and last.number == 7

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -93,7 +94,8 @@ class Rig:
         found: list[PastValue] = []
 
         def step(low: int, high: int) -> tuple[list[PastValue], int | None]:
-            chunk = look_back(self.where, tag, lambda s: s.read(low, high, backward=backward, most=10_000), limit_s=limit_s)
+            until = time.monotonic() + limit_s
+            chunk = look_back(self.where, tag, lambda s: s.read(low, high, backward=backward, most=10_000), until_s=until)
             return list(chunk.values), chunk.until_us
 
         while True:

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from asyncua import ua
+from asyncua.common.utils import ServiceError
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -116,15 +117,19 @@ def test_a_part_that_the_index_does_not_have_is_not_looked_for() -> None:
     assert Filter(part_id="41").part_number == 41 and Filter(part_id="-1").part_number is None
 
 
-def test_handles_are_the_sessions_own_and_not_endless() -> None:
-    handles, mine, other = Handles(), ua.NodeId(1), ua.NodeId(2)
-    assert handles.give(mine, 0).Value == 0
-    first = handles.give(mine, -1).Value
-    with pytest.raises(Exception, match="Service"):
-        handles.release(other, first)
-    handles.release(mine, first)
-    old = handles.give(mine, 5).Value
-    for _ in range(MOST):
-        handles.give(other, 5)
-    with pytest.raises(Exception, match="Service"):
-        handles.release(mine, old)
+def test_handles_are_of_the_object_that_gave_them_and_not_endless() -> None:
+    handles, results, recipes = Handles(), ua.NodeId(1), ua.NodeId(2)
+    assert handles.give(results, 0).Value == 0
+    first = handles.give(results, -1).Value
+    with pytest.raises(ServiceError):
+        handles.release(recipes, first)
+    handles.release(results, first)
+    old = handles.give(results, 5).Value
+    kept = [handles.give(recipes, 5).Value for _ in range(MOST)]
+    with pytest.raises(ServiceError):
+        handles.release(results, old)
+    for handle in kept[:-1]:
+        handles.release(recipes, handle)
+    handles.clear()
+    with pytest.raises(ServiceError):
+        handles.release(recipes, kept[-1])
