@@ -58,9 +58,10 @@ lines:
     return folder / "map.yaml"
 
 
-@pytest.mark.parametrize(("protocol", "handshake"), [("s7", "ring"), ("modbus", "ack")])
+@pytest.mark.parametrize("protocol", ["s7", "modbus"])
+@pytest.mark.parametrize("handshake", ["ring", "ack"])
 async def test_the_gateway_conforms(protocol: str, handshake: str, tmp_path: Path) -> None:
-    """The checks of the classic exchange come on top of all others; those are the same for both protocols."""
+    """The checks of the classic exchange come on top of all others."""
     tag_map = write_files(tmp_path, protocol, handshake)
     command = [sys.executable, "-m", "gateway.cli"]
     with (tmp_path / "log").open("wb") as log:
