@@ -19,8 +19,9 @@ from gateway.opcua.event_data import EventData
 from gateway.opcua.event_items import EventItem, server_event
 from gateway.opcua.event_types import EventTypes, standard
 from gateway.opcua.filters import CONDITION
+from gateway.opcua.items import Items
 from gateway.opcua.methods import Caller, Method, Methods, argument
-from gateway.opcua.subscriptions import Items, Subscriptions
+from gateway.opcua.subscriptions import Subscriptions
 
 SEVERITY = 100
 

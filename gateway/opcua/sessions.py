@@ -23,10 +23,11 @@ from gateway.opcua.access import Account, Role, Users
 from gateway.opcua.browsing import Browser
 from gateway.opcua.budget import MAX_ELEMENTS, Budget, within
 from gateway.opcua.history import MAX_NODES, History, Points
+from gateway.opcua.items import OF_USER
 from gateway.opcua.methods import Methods
 from gateway.opcua.mv.handles import Handles
 from gateway.opcua.ranges import part
-from gateway.opcua.subscriptions import MAX_ITEMS_PER_SESSION, OF_USER, Subscriptions
+from gateway.opcua.subscriptions import MAX_ITEMS_PER_SESSION, Subscriptions
 from gateway.opcua.writable import Writable
 
 MAX_READ = MAX_ELEMENTS
